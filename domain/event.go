@@ -1,0 +1,134 @@
+package domain
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// EventType names a domain event.
+type EventType string
+
+// Event is a domain event: the internal fact that something about an aggregate
+// was committed. It is written to the outbox in the transaction of the change,
+// and tells a projector to look again.
+type Event struct {
+	ID          string    // UUIDv7; publishing the same id twice is one event
+	Type        EventType // one of EventTypes
+	WorkspaceID string
+	AggregateID string
+	// Payload is a JSON object with what the database can no longer tell: the
+	// last version of a deleted aggregate, who left a team. See Changed.
+	Payload json.RawMessage
+	// Metadata travels along untouched: MetaCorrelationID, MetaCausationID,
+	// MetaTraceparent, and whatever the product adds.
+	Metadata  map[string]string
+	CreatedAt time.Time
+}
+
+// Metadata keys of our own.
+const (
+	MetaCorrelationID = "correlation_id"
+	MetaCausationID   = "causation_id"
+	MetaTraceparent   = "traceparent"
+)
+
+// The domain events.
+const (
+	EventWorkspaceUpdated    EventType = "workspaces.updated"
+	EventMemberJoined        EventType = "workspaces.member.joined"
+	EventMemberUpdated       EventType = "workspaces.member.updated"
+	EventMemberRoleChanged   EventType = "workspaces.member.role_changed"
+	EventMemberRemoved       EventType = "workspaces.member.removed"
+	EventRoleCreated         EventType = "workspaces.role.created"
+	EventRoleUpdated         EventType = "workspaces.role.updated"
+	EventRoleDeleted         EventType = "workspaces.role.deleted"
+	EventTeamCreated         EventType = "workspaces.team.created"
+	EventTeamUpdated         EventType = "workspaces.team.updated"
+	EventTeamDeleted         EventType = "workspaces.team.deleted"
+	EventTeamMemberAdded     EventType = "workspaces.team.member_added"
+	EventTeamMemberRemoved   EventType = "workspaces.team.member_removed"
+	EventSubscriptionUpdated EventType = "workspaces.subscription.updated"
+	EventRoomCreated         EventType = "rooms.created"
+	EventRoomUpdated         EventType = "rooms.updated"
+	EventRoomDeleted         EventType = "rooms.deleted"
+	EventRoomMemberAdded     EventType = "rooms.member_added"
+	EventRoomMemberRemoved   EventType = "rooms.member_removed"
+	EventMessagePosted       EventType = "rooms.message.posted"
+	EventMessageEdited       EventType = "rooms.message.edited"
+	EventMessageDeleted      EventType = "rooms.message.deleted"
+	EventMemberNotified      EventType = "members.notified"
+)
+
+// EventSpec describes a domain event: what AggregateID points at, and what the
+// payload holds beyond nothing.
+type EventSpec struct {
+	Type      EventType
+	Aggregate string // workspace, member, role, team, subscription, room, message, notification
+	// Fact marks events that are facts rather than state (a message was
+	// posted): a backlog of them is never collapsed into one.
+	Fact    bool
+	Payload any // zero value of the payload's struct
+	Doc     string
+}
+
+// EventTypes is the one table of domain events.
+var EventTypes = []EventSpec{
+	{EventWorkspaceUpdated, "workspace", false, Changed{}, "name or slug changed"},
+	{EventMemberJoined, "member", false, Changed{}, "a user became a member"},
+	{EventMemberUpdated, "member", false, Changed{}, "display name changed"},
+	{EventMemberRoleChanged, "member", false, Changed{}, "another role was given"},
+	{EventMemberRemoved, "member", false, Changed{}, "the membership ended"},
+	{EventRoleCreated, "role", false, Changed{}, "a custom role was made"},
+	{EventRoleUpdated, "role", false, Changed{}, "name or permissions changed"},
+	{EventRoleDeleted, "role", false, Changed{}, "a custom role was deleted"},
+	{EventTeamCreated, "team", false, Changed{}, "a team was made"},
+	{EventTeamUpdated, "team", false, Changed{}, "the team's name changed"},
+	{EventTeamDeleted, "team", false, Changed{}, "the team was deleted"},
+	{EventTeamMemberAdded, "team", false, GroupChanged{}, "a member came into the team"},
+	{EventTeamMemberRemoved, "team", false, GroupChanged{}, "a member left the team"},
+	{EventSubscriptionUpdated, "subscription", false, Changed{}, "plan, seats or status changed"},
+	{EventRoomCreated, "room", false, Changed{}, "a room was opened"},
+	{EventRoomUpdated, "room", false, Changed{}, "the room's name changed"},
+	{EventRoomDeleted, "room", false, RoomDeleted{}, "the room was deleted"},
+	{EventRoomMemberAdded, "room", false, GroupChanged{}, "a member was invited into a private room"},
+	{EventRoomMemberRemoved, "room", false, GroupChanged{}, "a member left a private room"},
+	{EventMessagePosted, "message", true, MessageChanged{}, "somebody said something"},
+	{EventMessageEdited, "message", true, MessageChanged{}, "the author edited it"},
+	{EventMessageDeleted, "message", true, MessageChanged{}, "it was taken back"},
+	{EventMemberNotified, "notification", true, Changed{}, "a member got a notification"},
+}
+
+// Changed is the payload of most domain events: the aggregate's version right
+// after the change. A deletion's version is the last one plus one.
+type Changed struct {
+	Version int64 `json:"version"`
+}
+
+// GroupChanged says which member came into, or left, a team or a private room.
+type GroupChanged struct {
+	Version  int64  `json:"version"`
+	MemberID string `json:"memberId"`
+}
+
+// RoomDeleted carries who may learn of it, for the room can't be asked anymore.
+type RoomDeleted struct {
+	Version   int64    `json:"version"`
+	Private   bool     `json:"private"`
+	MemberIDs []string `json:"memberIds"`
+}
+
+// MessageChanged carries the room, for a deleted message can't be asked.
+type MessageChanged struct {
+	Version int64  `json:"version"`
+	RoomID  string `json:"roomId"`
+}
+
+// NewEvent makes a domain event with a fresh id. The payload must marshal to a
+// JSON object; CreatedAt is set by the unit of work when it is published.
+func NewEvent(t EventType, workspaceID, aggregateID string, payload any) Event {
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		panic(err) // payloads are structs of this package
+	}
+	return Event{ID: NewEventID(), Type: t, WorkspaceID: workspaceID, AggregateID: aggregateID, Payload: raw}
+}
