@@ -2,6 +2,7 @@ package domain
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -92,3 +93,8 @@ func Frame(data []byte, p Position) []byte {
 	out = append(out, `",`...)
 	return append(out, data[1:]...)
 }
+
+// Projector turns a domain event into server events by re-reading the
+// committed aggregate. It only reads, so that it can be run again, or just for
+// a look. Row gone: no events, no error; the deletion has an event of its own.
+type Projector func(ctx context.Context, read Reader, ev Event) ([]ServerEvent, error)
