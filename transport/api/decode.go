@@ -1,0 +1,63 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/orbit/realtime/domain"
+)
+
+// errNotJSON asks for 415, a status that no domain code stands for.
+var errNotJSON = domain.InvalidField("Content-Type", "the body must be application/json")
+
+// decode reads the body into v: one JSON object with no field that v doesn't
+// know, and nothing after it. Errors: errNotJSON, CodeTooLarge, CodeInvalid
+// with Field where a field is to blame.
+func decode(w http.ResponseWriter, r *http.Request, max int64, v any) error {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
+		return errNotJSON
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, max))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return domain.Errorf(domain.CodeTooLarge, "the body is larger than %d bytes", max)
+	case err != nil:
+		return domain.Wrap(err, domain.CodeInvalid, "the body ended early")
+	case !utf8.Valid(body):
+		// encoding/json would replace what isn't, and store what nobody wrote.
+		return domain.Errorf(domain.CodeInvalid, "the body is not valid UTF-8")
+	case !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")):
+		return domain.Errorf(domain.CodeInvalid, "the body must be a JSON object")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return malformed(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return domain.Errorf(domain.CodeInvalid, "there is something after the JSON object")
+	}
+	return nil
+}
+
+// malformed says in our words what encoding/json found.
+func malformed(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		return domain.InvalidField(wrongType.Field, "%s can't be a JSON %s", wrongType.Field, wrongType.Value)
+	}
+	// The package has no type for this one; its text is stable since Go 1.10.
+	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		field = strings.Trim(field, `"`)
+		return domain.InvalidField(field, "unknown field")
+	}
+	return domain.Wrap(err, domain.CodeInvalid, "the body is not valid JSON")
+}
