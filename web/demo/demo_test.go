@@ -1,0 +1,97 @@
+package demo
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orbit/realtime/domain"
+)
+
+func get(t *testing.T, path string, header http.Header) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Header = header
+	w := httptest.NewRecorder()
+	Handler().ServeHTTP(w, r)
+	return w.Result()
+}
+
+func TestHandlerServesThePage(t *testing.T) {
+	for path, contentType := range map[string]string{
+		"/":              "text/html; charset=utf-8",
+		"/index.html":    "text/html; charset=utf-8",
+		"/app.js":        "text/javascript; charset=utf-8",
+		"/connection.js": "text/javascript; charset=utf-8",
+		"/view.js":       "text/javascript; charset=utf-8",
+		"/style.css":     "text/css; charset=utf-8",
+		"/favicon.svg":   "image/svg+xml",
+	} {
+		t.Run(path, func(t *testing.T) {
+			res := get(t, path, nil)
+			require.Equal(t, http.StatusOK, res.StatusCode)
+			require.Equal(t, contentType, res.Header.Get("Content-Type"))
+			require.Equal(t, policy, res.Header.Get("Content-Security-Policy"))
+			require.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"))
+			require.Equal(t, "no-cache", res.Header.Get("Cache-Control"))
+			etag := res.Header.Get("ETag")
+			require.NotEmpty(t, etag)
+
+			again := get(t, path, http.Header{"If-None-Match": {etag}})
+			require.Equal(t, http.StatusNotModified, again.StatusCode)
+			body, err := io.ReadAll(again.Body)
+			require.NoError(t, err)
+			require.Empty(t, body)
+		})
+	}
+}
+
+func TestHandlerServesNothingElse(t *testing.T) {
+	for _, path := range []string{"/nothing", "/static/app.js", "/../demo.go", "/app.js/"} {
+		require.Equal(t, http.StatusNotFound, get(t, path, nil).StatusCode, path)
+	}
+	w := httptest.NewRecorder()
+	Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
+	require.Equal(t, http.StatusMethodNotAllowed, w.Code)
+	require.Equal(t, "GET, HEAD", w.Header().Get("Allow"))
+}
+
+// The policy refuses inline code and foreign hosts; a page that needed either
+// would be broken in the browser and nowhere else.
+func TestPageKeepsItsOwnPolicy(t *testing.T) {
+	for name, a := range load() {
+		text := string(a.data)
+		require.NotEmpty(t, a.contentType, name)
+		text = strings.ReplaceAll(text, `xmlns="http://www.w3.org/2000/svg"`, "") // a name, never fetched
+		require.NotRegexp(t, `(?i)https?://|["'(]//\w`, text, "%s: external URL", name)
+		if strings.HasSuffix(name, ".html") {
+			require.NotRegexp(t, `(?i)<style|\sstyle=|\son\w+=|javascript:`, text, name)
+			for _, script := range regexp.MustCompile(`(?s)<script([^>]*)>(.*?)</script>`).FindAllStringSubmatch(text, -1) {
+				require.Contains(t, script[1], "src=", "inline script")
+				require.Empty(t, script[2], "inline script")
+			}
+		}
+	}
+}
+
+// A new server event must not be forgotten on the client: the fourth of the
+// README's four steps.
+func TestPageHandlesEveryServerEvent(t *testing.T) {
+	app := string(load()["app.js"].data)
+	for _, spec := range domain.Catalog {
+		require.Contains(t, app, `case "`+string(spec.Type)+`":`, "applyServerEvent has no case")
+	}
+	known := map[string]bool{}
+	for _, spec := range domain.Catalog {
+		known[string(spec.Type)] = true
+	}
+	apply := app[strings.Index(app, "function applyServerEvent"):strings.Index(app, "async function hydrate")]
+	for _, match := range regexp.MustCompile(`case "([^"]+)":`).FindAllStringSubmatch(apply, -1) {
+		require.True(t, known[match[1]], "%s is not in the catalog", match[1])
+	}
+}
