@@ -1,0 +1,176 @@
+package e2e
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orbit/realtime/app"
+	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/handlers"
+	"github.com/orbit/realtime/store"
+	"github.com/orbit/realtime/store/storetest"
+)
+
+func sqliteDSN(t *testing.T) string { return storetest.DSN(t, store.SQLite) }
+
+// orbit runs the command line tool on a database.
+func orbit(t *testing.T, dsn string, args ...string) string {
+	t.Helper()
+	path, err := binary()
+	require.NoError(t, err)
+	cmd := exec.Command(path, append(args, "--database-url", dsn)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	return string(out)
+}
+
+// TestPoisonAndRequeue breaks a projector, finds the event in the poison queue
+// with its whole story, mends the projector, requeues, and sees the tab heal.
+func TestPoisonAndRequeue(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		var broken atomic.Bool
+		broken.Store(true)
+		table := maps.Clone(handlers.Table())
+		healthy := table[domain.EventMemberUpdated]
+		table[domain.EventMemberUpdated] = func(ctx context.Context, read domain.Reader, ev domain.Event) ([]domain.ServerEvent, error) {
+			if broken.Load() {
+				panic(errors.New("the projector is broken"))
+			}
+			return healthy(ctx, read, ev)
+		}
+		a := start(t, testConfig(dsn), app.Projectors(table))
+		owner := login(t, a.BaseURL(), "owner")
+		snap := owner.snapshot(t, "acme")
+		tb := openTab(t, owner, "acme", snap.Position, nil, always("ws"))
+		tb.waitLive()
+
+		bad := owner.do(t, http.StatusOK, "PATCH", "/v1/workspaces/acme/members/"+snap.Me.MemberID, map[string]any{"name": "Olive"}).eventID
+		good := owner.do(t, http.StatusOK, "PATCH", "/v1/workspaces/acme", map[string]any{"name": "Goes on"}).eventID
+		tb.waitCause(good) // one bad event doesn't stop its lane
+
+		var poison struct {
+			ID, EventID, Stack, ErrorClass, Projector string
+			Attempts                                  []struct{ Error string }
+		}
+		require.NoError(t, json.Unmarshal([]byte(orbit(t, dsn, "poison", "list", "--json")), &poison))
+		require.Equal(t, bad, poison.EventID)
+		require.Equal(t, "panic", poison.ErrorClass)
+		require.Contains(t, poison.Stack, "TestPoisonAndRequeue")
+		require.Greater(t, len(poison.Attempts), 1)
+		require.Contains(t, poison.Attempts[0].Error, "the projector is broken")
+
+		broken.Store(false)
+		orbit(t, dsn, "poison", "requeue", poison.ID)
+		tb.waitCause(bad)
+		require.Eventually(t, func() bool {
+			return strings.Contains(orbit(t, dsn, "poison", "show", poison.ID, "--json"), `"state":"healed"`)
+		}, 20*time.Second, 100*time.Millisecond)
+		require.Empty(t, strings.TrimSpace(orbit(t, dsn, "poison", "list", "--json")))
+	})
+}
+
+// TestForeignWriteTransactionDelaysNobody holds a write transaction with its
+// snapshot open in Postgres, and one command after the other still reaches the
+// tab. (watermill-sql's stock schema delivers nothing until such a transaction
+// ends.)
+func TestForeignWriteTransactionDelaysNobody(t *testing.T) {
+	dsn := storetest.DSN(t, store.Postgres)
+	a := start(t, testConfig(dsn))
+	owner := login(t, a.BaseURL(), "owner")
+	snap := owner.snapshot(t, "acme")
+	tb := openTab(t, owner, "acme", snap.Position, nil, always("ws"))
+	tb.waitLive()
+
+	db, err := sql.Open("pgx", dsn)
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.Exec("CREATE TABLE foreign_work (n int)")
+	require.NoError(t, err)
+	tx, err := db.BeginTx(context.Background(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+	require.NoError(t, err)
+	_, err = tx.Exec("INSERT INTO foreign_work VALUES (1)") // takes an xid and keeps a snapshot
+	require.NoError(t, err)
+
+	for _, name := range []string{"One", "Two", "Three"} {
+		tb.waitCause(owner.do(t, http.StatusOK, "PATCH", "/v1/workspaces/acme", map[string]any{"name": name}).eventID)
+	}
+	// All of it arrived while the transaction was still open.
+	require.NoError(t, tx.Rollback())
+}
+
+// TestPublishFromPlainSQL writes a change and its event from psql, in one
+// transaction, as a product in another language would.
+func TestPublishFromPlainSQL(t *testing.T) {
+	psql, err := exec.LookPath("psql")
+	if err != nil {
+		t.Skip("psql is not installed")
+	}
+	dsn := storetest.DSN(t, store.Postgres)
+	a := start(t, testConfig(dsn))
+	owner := login(t, a.BaseURL(), "owner")
+	snap := owner.snapshot(t, "acme")
+	tb := openTab(t, owner, "acme", snap.Position, nil, always("sse"))
+	tb.waitLive()
+
+	script := `BEGIN;
+UPDATE workspaces SET name = 'From SQL', version = version + 1 WHERE slug = 'acme';
+SELECT orbit_publish('workspaces.updated', id, id, '{}', 'my-own-event-id') FROM workspaces WHERE slug = 'acme';
+COMMIT;`
+	out, err := exec.Command(psql, dsn, "-v", "ON_ERROR_STOP=1", "-c", script).CombinedOutput()
+	require.NoError(t, err, string(out))
+	tb.waitCause("my-own-event-id")
+	events := tb.logged()
+	require.Contains(t, string(events[len(events)-1].raw), `"name":"From SQL"`)
+}
+
+// TestShutdownTellsTabsToComeBack ends the server while tabs are open: they are
+// told that the node drains, and /readyz and upgrades refuse first.
+func TestShutdownTellsTabsToComeBack(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		p := newProcess(t, dsn)
+		p.start()
+		owner := login(t, p.base(), "owner")
+		snap := owner.snapshot(t, "acme")
+		room := snap.room(t, "general")
+		witness := openTab(t, login(t, p.base(), "admin"), "acme", snap.Position, []string{room}, always("ws"))
+		witness.waitLive()
+		var tabs []*tab
+		for _, transport := range transports {
+			tb := openTab(t, owner, "acme", snap.Position, []string{room}, always(transport))
+			tb.waitLive()
+			tabs = append(tabs, tb)
+		}
+		p.terminate()
+		p.start()
+		after := ""
+		require.Eventually(t, func() bool {
+			a, err := owner.try("POST", "/v1/workspaces/acme/rooms/"+room+"/messages", map[string]any{"body": "back"})
+			after = a.eventID
+			return err == nil && a.status == http.StatusCreated
+		}, 20*time.Second, 20*time.Millisecond)
+		for i, tb := range tabs {
+			tb.waitCause(after)
+			said := false
+			for _, e := range tb.all() {
+				said = said || e.Type == "system.goodbye"
+			}
+			if transports[i] == "sse" {
+				require.True(t, said, "SSE says goodbye before the stream ends")
+			}
+			tb.logged()
+		}
+	})
+}

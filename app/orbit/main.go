@@ -1,0 +1,121 @@
+// Command orbit is the Orbit Realtime server and its tools.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/orbit/realtime/domain"
+)
+
+// Exit codes, for scripts.
+const (
+	exitOK       = 0
+	exitError    = 1
+	exitUsage    = 2
+	exitNotFound = 3
+	exitConflict = 6
+)
+
+const description = `Makes every open browser tab show what the database says, within milliseconds.
+
+Start with:  orbit serve --demo      then open http://localhost:8080 twice.
+
+Every flag has an environment variable; "orbit config" shows what is in force and where it came from.
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 6 conflict.`
+
+// cli is the list of subcommands: one struct, and one file, each.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Migrate migrateCmd `cmd:"" help:"Apply the database migrations, then exit."`
+	Config  configCmd  `cmd:"" help:"Print the configuration in force, with sources; secrets masked."`
+	Poison  poisonCmd  `cmd:"" help:"Look at, requeue or discard events that could not be projected."`
+	Log     logCmd     `cmd:"" help:"Care for the workspaces' logs."`
+	Bench   benchCmd   `cmd:"" help:"Measure this build on this machine: latency, pipeline, idle."`
+	Health  healthCmd  `cmd:"" help:"Ask a running server whether it is ready (exit 0 or 1)."`
+	Version versionCmd `cmd:"" help:"Print the build."`
+}
+
+// io of a command, so that tests can run commands without a process.
+type console struct {
+	out io.Writer
+	err io.Writer
+}
+
+func main() {
+	// The second signal kills at once: only the first is caught.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop()
+	}()
+	os.Exit(run(ctx, os.Args[1:], console{out: os.Stdout, err: os.Stderr}))
+}
+
+// run parses args, runs one command and returns its exit code.
+func run(ctx context.Context, args []string, con console) int {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("orbit"),
+		kong.Description(description),
+		kong.Writers(con.out, con.err),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(con),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		fmt.Fprintln(con.err, "orbit:", err)
+		return exitError
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 { // --help answers and is done
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintln(con.err, "orbit:", err)
+		fmt.Fprintln(con.err, `Run "orbit --help" for the commands.`)
+		return exitUsage
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintln(con.err, "orbit:", describeError(err))
+		return exitCode(err)
+	}
+	return exitOK
+}
+
+// describeError prefers the message meant for people over the chain meant for logs.
+func describeError(err error) string {
+	var e *domain.Error
+	if errors.As(err, &e) && e.Code != domain.CodeInternal {
+		if cause := errors.Unwrap(e); cause != nil {
+			return fmt.Sprintf("%s (%v)", e.Message, cause)
+		}
+		return e.Message
+	}
+	return err.Error()
+}
+
+func exitCode(err error) int {
+	switch domain.CodeOf(err) {
+	case domain.CodeNotFound:
+		return exitNotFound
+	case domain.CodeConflict:
+		return exitConflict
+	case domain.CodeInvalid:
+		return exitUsage
+	}
+	return exitError
+}

@@ -1,0 +1,129 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/pipeline"
+	"github.com/orbit/realtime/transport/api"
+	"github.com/orbit/realtime/transport/auth"
+	"github.com/orbit/realtime/transport/hub"
+	"github.com/orbit/realtime/transport/poll"
+	"github.com/orbit/realtime/transport/presence"
+	"github.com/orbit/realtime/transport/probe"
+	"github.com/orbit/realtime/transport/sse"
+	"github.com/orbit/realtime/transport/ws"
+	"github.com/orbit/realtime/web/demo"
+)
+
+// wire makes every part and ties them together, from the database outwards.
+func (a *App) wire() error {
+	cfg := a.cfg
+	origins, err := auth.NewOrigins(cfg.AllowedOrigins...)
+	if err != nil {
+		return err
+	}
+	cookies := auth.NewCookieSessions(a.store.Reader(), auth.CookieConfig{Secure: cfg.CookieSecure == "always"})
+	admission := auth.NewAdmission(cookies, a.store.Reader(), auth.AdmissionConfig{Origins: origins, MaxRooms: cfg.MaxRooms})
+
+	a.hub = hub.New(a.store, auth.NewEntitlements(cookies, a.store.Reader()), hub.Config{
+		RingSize: cfg.RingSize, Heartbeat: cfg.Heartbeat,
+		MaxSessions: cfg.MaxSessions, MaxWorkspaceSessions: cfg.MaxWorkspaceSessions,
+		MaxUserSessions: cfg.MaxUserSessions, MaxRooms: cfg.MaxRooms,
+		Logger: a.log,
+	})
+	a.presence = presence.New(a.hub, cfg.PresenceGrace)
+	a.hub.SetPresence(a.presence)
+
+	a.pipeline, err = pipeline.New(a.store, a.projectors, pipeline.Config{
+		OnAppended:     a.relay,
+		HandlerTimeout: cfg.HandlerTimeout, RetryBudget: cfg.RetryBudget, SafetyPoll: cfg.SafetyPoll,
+		DedupeWindow: cfg.DedupeWindow, LogMaxAge: cfg.LogMaxAge, LogMaxEntries: cfg.LogMaxEntries,
+		Build: Build(), Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+
+	a.sockets = ws.New(a.hub, admission, ws.Config{
+		Heartbeat: cfg.Heartbeat, PongWait: cfg.PongWait, WriteWait: cfg.WriteWait,
+		MaxMessageBytes: int64(cfg.MaxMessageBytes), MessagesPerSecond: float64(cfg.MessagesPerSecond),
+		MessageBurst: 2 * cfg.MessagesPerSecond, Logger: a.log,
+	})
+	a.polls = poll.New(a.hub, admission, poll.Config{Lease: cfg.PollLease, WriteWait: cfg.WriteWait, Logger: a.log})
+	streams := sse.New(a.hub, admission, sse.Config{WriteWait: cfg.WriteWait, Logger: a.log})
+
+	engine := api.NewEngine(a.log)
+	if err := engine.SetTrustedProxies(cfg.TrustedProxies); err != nil {
+		return domain.InvalidField("ORBIT_TRUSTED_PROXIES", "trusted proxies: %v", err)
+	}
+	api.New(api.Config{
+		Commands: a.commands(), Reader: a.store.Reader(), Directory: a.store,
+		Sessions: cookies, Cookies: cookies, Origins: origins,
+		Online:      a.presence.Online,
+		OnSignedOut: func(id string) { a.hub.CloseAuthSession(id, domain.CloseUnauthenticated) },
+		Demo:        cfg.Demo, MaxBodyBytes: int64(cfg.MaxBodyBytes),
+	}).Register(engine)
+	engine.GET("/v1/ws", raw(a.sockets.Handle))
+	engine.GET("/v1/sse", raw(streams.Handle))
+	engine.GET("/v1/poll", raw(a.polls.Handle))
+	engine.GET("/v1/probe", raw(probe.New(a.hub, admission).Handle))
+
+	var public http.Handler = engine
+	if cfg.Demo {
+		public = withPage(engine, demo.Handler())
+	}
+	a.public = server(public)
+	a.admin = server(a.adminMux())
+	return nil
+}
+
+func (a *App) commands() domain.Commands { return domain.Commands{UoW: a.store} }
+
+// seed fills an empty database for the demo.
+func (a *App) seed(ctx context.Context) error {
+	if !a.cfg.Demo {
+		return nil
+	}
+	return a.commands().SeedDemo(ctx)
+}
+
+// relay carries what was appended to the hub: in process, a function call.
+func (a *App) relay(appended []domain.Appended) {
+	for _, entries := range appended {
+		a.hub.Deliver(entries)
+	}
+}
+
+// raw hands gin's request to a transport that streams, without gin's help.
+func raw(handle http.HandlerFunc) gin.HandlerFunc {
+	return func(c *gin.Context) { handle(c.Writer, c.Request) }
+}
+
+// withPage serves the API under /v1/ and the demo's page elsewhere.
+func withPage(api, page http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/") {
+			api.ServeHTTP(w, r)
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
+}
+
+// server has the limits of every listener. Bodies and answers have deadlines of
+// their own, set where they are read and written: one for the whole connection
+// would end every stream.
+func server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+}
