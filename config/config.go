@@ -1,0 +1,80 @@
+// Package config is everything an operator can set, in one struct: the tags of
+// [Config] are the flags, the environment variables, the defaults, the ranges
+// and the help text, and docs/configuration.md is generated from them.
+//
+// A flag wins over the environment, which wins over the default.
+package config
+
+//go:generate go test . -run TestReferenceIsCurrent -update
+
+import (
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Config is the configuration of one node. Embed it in a kong command, or start
+// from [Default].
+//
+// Tags beside kong's own: "range" (inclusive, low..high; checked by Validate),
+// "choices" (the values allowed, separated by |) and "secret" (printed masked).
+// Durations are Go's: "200ms", "25s", "1h30m".
+type Config struct {
+	Addr           string   `group:"Listeners" env:"ORBIT_ADDR" default:"127.0.0.1:8080" help:"Where clients connect, host:port. An empty host is every interface, port 0 any free one."`
+	AdminAddr      string   `group:"Listeners" env:"ORBIT_ADMIN_ADDR" default:"127.0.0.1:8081" help:"Where operators connect, host:port: health, metrics, console. Keep it off public networks."`
+	AllowedOrigins []string `group:"Listeners" env:"ORBIT_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins, such as https://app.example.com, whose pages may connect with cookies. Empty: the server's own origin alone."`
+	TrustedProxies []string `group:"Listeners" env:"ORBIT_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses or networks, such as 10.0.0.0/8, whose X-Forwarded-* headers are believed. Empty: nobody's."`
+	CookieSecure   string   `group:"Listeners" env:"ORBIT_COOKIE_SECURE" default:"auto" choices:"auto|always|never" help:"Whether the session cookie is for https alone. auto: when the request came over https."`
+
+	DatabaseURL string `group:"Database" env:"DATABASE_URL" default:"orbit.db" secret:"true" help:"postgres://user:password@host/database, or the path of a SQLite file."`
+	DBMaxConns  int    `group:"Database" env:"ORBIT_DB_MAX_CONNS" default:"20" range:"4..1000" help:"Open connections to PostgreSQL at most. SQLite ignores it."`
+	Migrate     bool   `group:"Database" env:"ORBIT_MIGRATE" default:"true" negatable:"" help:"Apply database migrations when the server starts."`
+
+	Lanes          int           `group:"Event bus" env:"ORBIT_LANES" default:"4" range:"1..64" help:"Strictly ordered shares of the outbox that are projected side by side. A workspace lives in one. The same on every node."`
+	HandlerTimeout time.Duration `group:"Event bus" env:"ORBIT_HANDLER_TIMEOUT" default:"5s" range:"10ms..5m" help:"How long one attempt to project an event may take."`
+	RetryBudget    time.Duration `group:"Event bus" env:"ORBIT_RETRY_BUDGET" default:"1s" range:"0s..1m" help:"How long an event that fails is tried again before it is poisoned. One bad event holds its lane up that long."`
+	DedupeWindow   time.Duration `group:"Event bus" env:"ORBIT_DEDUPE_WINDOW" default:"10m" range:"1s..168h" help:"How long the id of a projected event is remembered, so that it is not projected twice."`
+	SafetyPoll     time.Duration `group:"Event bus" env:"ORBIT_SAFETY_POLL" default:"200ms" range:"10ms..10s" help:"How often an idle lane looks at the outbox should every wake-up have been lost."`
+
+	LogMaxAge     time.Duration `group:"Log" env:"ORBIT_LOG_MAX_AGE" default:"24h" range:"1m..8760h" help:"How long a workspace's log keeps an entry. A client that was away longer fetches a snapshot."`
+	LogMaxEntries int           `group:"Log" env:"ORBIT_LOG_MAX_ENTRIES" default:"10000" range:"1..10000000" help:"Entries a workspace's log keeps at most."`
+	RingSize      int           `group:"Log" env:"ORBIT_RING_SIZE" default:"1024" range:"16..65536" help:"Newest entries kept in memory for each active workspace. Sessions further behind read the log."`
+
+	Heartbeat time.Duration `group:"Sessions" env:"ORBIT_HEARTBEAT" default:"25s" range:"1s..5m" help:"How often the server pings a session and tells it the current position."`
+	PongWait  time.Duration `group:"Sessions" env:"ORBIT_PONG_WAIT" default:"10s" range:"100ms..5m" help:"How long a WebSocket may take to answer a ping before it is closed. At most the heartbeat."`
+	WriteWait time.Duration `group:"Sessions" env:"ORBIT_WRITE_WAIT" default:"10s" range:"100ms..5m" help:"How long one write to a client may take before its session is closed."`
+	PollWait  time.Duration `group:"Sessions" env:"ORBIT_POLL_WAIT" default:"25s" range:"100ms..5m" help:"How long a long poll waits for an entry before it answers empty."`
+	PollLease time.Duration `group:"Sessions" env:"ORBIT_POLL_LEASE" default:"10s" range:"100ms..5m" help:"How soon the next poll must follow for the poller to stay online."`
+
+	PresenceGrace time.Duration `group:"Sessions" env:"ORBIT_PRESENCE_GRACE" default:"5s" range:"0s..5m" help:"How long a member whose last connection broke off stays online. A clean close is offline at once."`
+
+	MaxSessions          int `group:"Limits" env:"ORBIT_MAX_SESSIONS" default:"20000" range:"1..1000000" help:"Sessions on this node at most."`
+	MaxWorkspaceSessions int `group:"Limits" env:"ORBIT_MAX_WORKSPACE_SESSIONS" default:"20000" range:"1..1000000" help:"Sessions of one workspace on this node at most."`
+	MaxUserSessions      int `group:"Limits" env:"ORBIT_MAX_USER_SESSIONS" default:"100" range:"1..100000" help:"Sessions of one user on this node at most."`
+	MaxRooms             int `group:"Limits" env:"ORBIT_MAX_ROOMS" default:"50" range:"1..1000" help:"Rooms one session may subscribe to at most."`
+	MaxBodyBytes         int `group:"Limits" env:"ORBIT_MAX_BODY_BYTES" default:"65536" range:"1024..16777216" help:"Bytes in the body of a request at most."`
+	MaxMessageBytes      int `group:"Limits" env:"ORBIT_MAX_MESSAGE_BYTES" default:"4096" range:"256..1048576" help:"Bytes in one WebSocket message from a client at most."`
+	MessagesPerSecond    int `group:"Limits" env:"ORBIT_MESSAGES_PER_SECOND" default:"20" range:"1..10000" help:"WebSocket messages a second from one session at most."`
+
+	ShutdownTimeout time.Duration `group:"Process" env:"ORBIT_SHUTDOWN_TIMEOUT" default:"20s" range:"1s..10m" help:"How long an orderly shutdown may take."`
+	Drain           time.Duration `group:"Process" env:"ORBIT_DRAIN" default:"5s" range:"0s..5m" help:"Over how long sessions are sent away at shutdown, so that they don't all come back at once. Less than the shutdown timeout."`
+	LogLevel        string        `group:"Process" env:"ORBIT_LOG_LEVEL" default:"info" choices:"debug|info|warn|error" help:"The least severe messages that are logged."`
+	LogFormat       string        `group:"Process" env:"ORBIT_LOG_FORMAT" default:"auto" choices:"auto|text|json" help:"auto: text on a terminal, JSON elsewhere."`
+	Demo            bool          `group:"Process" env:"ORBIT_DEMO" default:"false" negatable:"" help:"Seed the workspaces acme and globex, and let anybody sign in as owner, admin or guest."`
+}
+
+// Default returns the configuration of a node that nobody configured: it looks
+// at neither flags nor environment.
+func Default() Config {
+	var c Config
+	blind := kong.PostBuild(func(k *kong.Kong) error {
+		for _, flag := range k.Model.Flags {
+			flag.Tag.Envs = nil
+		}
+		return nil
+	})
+	if _, err := kong.Must(&c, blind).Parse(nil); err != nil {
+		panic(err) // a default that its own tags refuse
+	}
+	return c
+}
