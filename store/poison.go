@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/orbit/realtime/domain"
@@ -52,19 +53,67 @@ type PoisonFilter struct {
 	After       string // id of the last one of the page before; newest first
 }
 
-// ListPoison lists poison messages, newest first.
-func (s *Store) ListPoison(ctx context.Context, f PoisonFilter) ([]Poison, error) { panic("stub") }
-
-// PoisonByID returns one, or an error that matches domain.ErrNotFound.
-func (s *Store) PoisonByID(ctx context.Context, id string) (Poison, error) { panic("stub") }
-
-// RequeuePoison sends an open message back to the projector that failed, in
-// one transaction, and once: if it isn't open the error is CodeConflict.
-func (s *Store) RequeuePoison(ctx context.Context, id string) error { panic("stub") }
-
-// DiscardPoison drops an open message for a reason; CodeConflict if it isn't open.
-func (s *Store) DiscardPoison(ctx context.Context, id, reason string) error { panic("stub") }
-
 // MetaPoisonID marks, in a requeued event's metadata, the poison message it
 // came from. A projection carries it back as Projection.PoisonID.
 const MetaPoisonID = "orbit_poison_id"
+
+// ListPoison lists poison messages, newest first.
+func (s *Store) ListPoison(ctx context.Context, f PoisonFilter) ([]Poison, error) {
+	if f.Limit == 0 {
+		f.Limit = 100
+	}
+	if f.Limit < 1 || f.Limit > 1000 {
+		return nil, domain.InvalidField("limit", "a page has 1 to 1000 messages, not %d", f.Limit)
+	}
+	return many(ctx, conn{s.read, s.dialect}, scanPoison, `SELECT `+poisonColumns+` FROM poison
+		WHERE ($1 = '' OR state = $1) AND ($2 = '' OR workspace_id = $2) AND ($3 = '' OR type = $3)
+			AND ($4 = '' OR (poisoned_at, id) < (SELECT a.poisoned_at, a.id FROM poison a WHERE a.id = $4))
+		ORDER BY poisoned_at DESC, id DESC LIMIT $5`, string(f.State), f.WorkspaceID, string(f.Type), f.After, f.Limit)
+}
+
+// PoisonByID returns one, or an error that matches domain.ErrNotFound.
+func (s *Store) PoisonByID(ctx context.Context, id string) (Poison, error) {
+	return one(ctx, conn{s.read, s.dialect}, "poison message", scanPoison, `SELECT `+poisonColumns+` FROM poison WHERE id = $1`, id)
+}
+
+// RequeuePoison sends an open message back to the projector that failed, in
+// one transaction, and once: if it isn't open the error is CodeConflict. The
+// event keeps its id, payload and time; its metadata gains MetaPoisonID.
+func (s *Store) RequeuePoison(ctx context.Context, id string) error {
+	var lanes []int
+	err := s.inTx(ctx, func(c conn) error {
+		p, err := setPoison(ctx, c, id, `state = 'requeued', requeues = requeues + 1`)
+		if err != nil {
+			return err
+		}
+		metadata := maps.Clone(p.Event.Metadata)
+		if metadata == nil {
+			metadata = map[string]string{}
+		}
+		metadata[MetaPoisonID] = p.ID
+		p.Event.Metadata = metadata
+		if lanes, err = publish(ctx, c, Topic, []domain.Event{p.Event}); err != nil {
+			return err
+		}
+		if len(lanes) == 0 {
+			return domain.Errorf(domain.CodeConflict, "the event is waiting in the outbox already")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.announce(map[int]bool{lanes[0]: true})
+	// The operator's process seldom holds the lane. A lost wake costs the
+	// holder's safety poll, nothing else.
+	_ = s.Notify(ctx, lanes)
+	return nil
+}
+
+// DiscardPoison drops an open message for a reason; CodeConflict if it isn't open.
+func (s *Store) DiscardPoison(ctx context.Context, id, reason string) error {
+	return s.inTx(ctx, func(c conn) error {
+		_, err := setPoison(ctx, c, id, `state = 'discarded', reason = $3`, reason)
+		return err
+	})
+}

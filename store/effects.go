@@ -1,0 +1,211 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/orbit/realtime/domain"
+)
+
+// Effects is all that handling a batch led to. CommitEffects applies it in one
+// short transaction.
+type Effects struct {
+	Topic string
+	Lane  int
+	Epoch int64   // of the LaneLock; 0 skips the fence
+	Acked []int64 // outbox rows to delete
+	// Projected are the events handled with success, in order.
+	Projected []Projection
+	Poisoned  []Poison
+}
+
+// Projection is one handled event.
+type Projection struct {
+	EventID     string
+	WorkspaceID string
+	// Entries to append to the workspace's log; Offset is assigned by the
+	// commit. May be empty (the row is gone: silence).
+	Entries []domain.Entry
+	// PoisonID is the poison message that this heals, if the event was requeued.
+	PoisonID string
+}
+
+// ErrFenced says that the lane has a newer owner: nothing was written.
+var ErrFenced = domain.Errorf(domain.CodeConflict, "the lane has a newer owner")
+
+// CommitEffects writes log entries, dedupe marks, poison rows and healed
+// poison, and deletes the acked outbox rows, in one transaction. It returns
+// what was appended, by workspace, with offsets. An event that has its dedupe
+// mark already, and isn't a requeue, appends nothing: whatever the bus may
+// redeliver, the log has it once.
+//
+// The number of statements doesn't depend on the size of the batch.
+func (s *Store) CommitEffects(ctx context.Context, e Effects) ([]domain.Appended, error) {
+	var appended []domain.Appended
+	err := s.inTx(ctx, func(c conn) error {
+		appended = nil
+		if err := checkFence(ctx, c, e); err != nil {
+			return err
+		}
+		now := time.Now()
+		fresh, err := markProjected(ctx, c, e.Projected, now)
+		if err != nil {
+			return err
+		}
+		if appended, err = appendEntries(ctx, c, fresh, now); err != nil {
+			return err
+		}
+		if err := healPoison(ctx, c, e.Projected, now); err != nil {
+			return err
+		}
+		for _, p := range e.Poisoned {
+			if err := upsertPoison(ctx, c, p, now); err != nil {
+				return err
+			}
+		}
+		return deleteAcked(ctx, c, s, e.Acked)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return appended, nil
+}
+
+// checkFence holds the lane's row until the commit, so that a new owner, who
+// raises the epoch, waits for this commit or makes it fail.
+func checkFence(ctx context.Context, c conn, e Effects) error {
+	if e.Epoch == 0 {
+		return nil
+	}
+	epoch, err := one(ctx, c, "lane", scanValue[int64],
+		`SELECT epoch FROM lanes WHERE topic = $1 AND lane = $2`+c.d.lockShare, e.Topic, e.Lane)
+	if err != nil {
+		return err
+	}
+	if epoch != e.Epoch {
+		return ErrFenced
+	}
+	return nil
+}
+
+// markProjected sets the dedupe marks and returns the projections that count:
+// those whose mark is new, and requeues.
+func markProjected(ctx context.Context, c conn, all []Projection, now time.Time) ([]Projection, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	ids := make([][]string, len(all))
+	for i, p := range all {
+		ids[i] = []string{p.EventID}
+	}
+	marked, err := many(ctx, c, scanValue[string], `INSERT INTO projected (event_id, at)
+		SELECT value->>0, CAST($2 AS BIGINT) FROM `+c.d.rows+` WHERE true
+		ON CONFLICT (event_id) DO NOTHING RETURNING event_id`, toJSON(ids), micros(now))
+	if err != nil {
+		return nil, err
+	}
+	isNew := make(map[string]bool, len(marked))
+	for _, id := range marked {
+		isNew[id] = true
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(p Projection) bool {
+		if p.PoisonID != "" {
+			return false
+		}
+		first := isNew[p.EventID]
+		isNew[p.EventID] = false // a second one in this batch
+		return !first
+	}), nil
+}
+
+// appendEntries gives each workspace's entries the offsets after its log's
+// head. The logs row stays locked until the commit: offsets become visible in
+// order and without gaps.
+func appendEntries(ctx context.Context, c conn, projections []Projection, now time.Time) ([]domain.Appended, error) {
+	var appended []domain.Appended
+	index := map[string]int{}
+	for _, p := range projections {
+		if len(p.Entries) == 0 {
+			continue
+		}
+		i, ok := index[p.WorkspaceID]
+		if !ok {
+			i = len(appended)
+			index[p.WorkspaceID] = i
+			appended = append(appended, domain.Appended{WorkspaceID: p.WorkspaceID})
+		}
+		appended[i].Entries = append(appended[i].Entries, p.Entries...)
+	}
+	if len(appended) == 0 {
+		return nil, nil
+	}
+	// Two commits lock the rows they share in the same order.
+	slices.SortFunc(appended, func(a, b domain.Appended) int { return cmp.Compare(a.WorkspaceID, b.WorkspaceID) })
+	if err := advanceHeads(ctx, c, appended); err != nil {
+		return nil, err
+	}
+	return appended, insertEntries(ctx, c, appended, now)
+}
+
+// advanceHeads raises each log's head by the number of its new entries, and
+// numbers them. A log that isn't there is started, with an epoch of its own.
+func advanceHeads(ctx context.Context, c conn, appended []domain.Appended) error {
+	rows := make([][]any, len(appended))
+	byID := make(map[string]*domain.Appended, len(appended))
+	for i := range appended {
+		a := &appended[i]
+		rows[i] = []any{a.WorkspaceID, domain.NewEpoch(), len(a.Entries)}
+		byID[a.WorkspaceID] = a
+	}
+	type advanced struct {
+		workspaceID, epoch string
+		head               int64
+	}
+	heads, err := many(ctx, c, func(scan scanner) (a advanced, err error) {
+		err = scan(&a.workspaceID, &a.epoch, &a.head)
+		return a, err
+	}, `INSERT INTO logs (workspace_id, epoch, head, floor)
+		SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), 0 FROM `+c.d.rows+` WHERE true
+		ON CONFLICT (workspace_id) DO UPDATE SET head = logs.head + excluded.head
+		RETURNING workspace_id, epoch, head`, toJSON(rows))
+	if err != nil {
+		return err
+	}
+	for _, h := range heads {
+		a := byID[h.workspaceID]
+		a.Epoch = h.epoch
+		for i := range a.Entries {
+			a.Entries[i].Offset = h.head - int64(len(a.Entries)) + int64(i) + 1
+		}
+	}
+	return nil
+}
+
+func insertEntries(ctx context.Context, c conn, appended []domain.Appended, now time.Time) error {
+	var rows [][]any
+	for _, a := range appended {
+		for _, e := range a.Entries {
+			var revoke any
+			if e.Revoke != nil {
+				revoke = toJSON(e.Revoke)
+			}
+			rows = append(rows, []any{a.WorkspaceID, e.Offset, e.Channel, e.Type, string(e.Data), revoke, e.EventID, micros(e.At)})
+		}
+	}
+	_, err := c.exec(ctx, `INSERT INTO log_entries (workspace_id, "offset", channel, type, data, revoke, event_id, at, logged_at)
+		SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2, value->>3, value->>4, value->>5, value->>6,
+			CAST(value->>7 AS BIGINT), CAST($2 AS BIGINT)
+		FROM `+c.d.rows, toJSON(rows), micros(now))
+	return err
+}
+
+func deleteAcked(ctx context.Context, c conn, s *Store, acked []int64) error {
+	if len(acked) == 0 {
+		return nil
+	}
+	query, args := s.OutboxDelete(acked)
+	_, err := c.exec(ctx, query, args...)
+	return err
+}

@@ -1,0 +1,159 @@
+package storetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/user"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/migrations"
+)
+
+// TestDatabaseURL names the environment variable with the PostgreSQL server
+// that tests may create databases on.
+const TestDatabaseURL = "ORBIT_TEST_DATABASE_URL"
+
+// found is the server of this test process, looked for once.
+var found = sync.OnceValues(findServer)
+
+// server returns the URL of a PostgreSQL server: the one the environment names,
+// else one that answers on this machine, else a throwaway cluster.
+func server(t testing.TB) *url.URL {
+	t.Helper()
+	u, err := found()
+	if err == nil {
+		return u
+	}
+	if inCI() {
+		t.Fatalf("CI=true, and there is no PostgreSQL to test on: %v", err)
+	}
+	t.Skipf("no PostgreSQL to test on: %v", err)
+	return nil
+}
+
+func inCI() bool { return os.Getenv("CI") == "true" }
+
+func findServer() (*url.URL, error) {
+	if given := os.Getenv(TestDatabaseURL); given != "" {
+		u, err := url.Parse(given)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", TestDatabaseURL, err)
+		}
+		if err := answers(u); err != nil {
+			return nil, fmt.Errorf("%s: %w", TestDatabaseURL, err)
+		}
+		return u, nil
+	}
+	names := []string{"postgres"}
+	if me, err := user.Current(); err == nil {
+		names = append(names, me.Username)
+	}
+	for _, name := range names {
+		u := &url.URL{Scheme: "postgres", User: url.User(name), Host: "127.0.0.1:5432", Path: "/postgres", RawQuery: "sslmode=disable"}
+		if answers(u) == nil {
+			return u, nil
+		}
+	}
+	return startCluster()
+}
+
+func answers(u *url.URL) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	c, err := pgx.Connect(ctx, u.String())
+	if err != nil {
+		return err
+	}
+	return c.Close(ctx)
+}
+
+// postgresDSN creates a database from a template, for one test.
+func postgresDSN(t testing.TB, from string) string {
+	t.Helper()
+	u := server(t)
+	name := "orbit_test_" + domain.NewEpoch() + domain.NewEpoch()
+	admin(t, u, func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, from))
+		return err
+	})
+	t.Cleanup(func() {
+		admin(t, u, func(ctx context.Context, c *pgx.Conn) error {
+			_, err := c.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+			return err
+		})
+	})
+	return database(u, name)
+}
+
+// template returns the name of a migrated database to copy: that takes a few
+// dozen milliseconds, where migrating takes hundreds. It is named after the
+// migrations and stays on the server, for the next package and the next run.
+func template(t testing.TB, u *url.URL) string {
+	t.Helper()
+	name := "orbit_template_" + migrationsHash(t)
+	admin(t, u, func(ctx context.Context, c *pgx.Conn) error {
+		// Packages are tested side by side: one makes it, the others wait.
+		if _, err := c.Exec(ctx, "SELECT pg_advisory_lock(hashtext('orbit_template'))"); err != nil {
+			return err
+		}
+		var n int
+		if err := c.QueryRow(ctx, "SELECT COUNT(*) FROM pg_database WHERE datname = $1", name).Scan(&n); err != nil || n > 0 {
+			return err
+		}
+		// It gets its name when it is complete: a test that was killed in
+		// between leaves no half-made template behind.
+		draft := name + "_draft"
+		for _, stmt := range []string{"DROP DATABASE IF EXISTS " + draft, "CREATE DATABASE " + draft} {
+			if _, err := c.Exec(ctx, stmt); err != nil {
+				return err
+			}
+		}
+		migrate(t, database(u, draft))
+		_, err := c.Exec(ctx, fmt.Sprintf("ALTER DATABASE %s RENAME TO %s", draft, name))
+		return err
+	})
+	return name
+}
+
+func migrationsHash(t testing.TB) string {
+	t.Helper()
+	h := sha256.New()
+	require.NoError(t, fs.WalkDir(migrations.FS, "postgres", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := fs.ReadFile(migrations.FS, path)
+		fmt.Fprintf(h, "%s %d\n", path, len(raw))
+		h.Write(raw)
+		return err
+	}))
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+func admin(t testing.TB, u *url.URL, fn func(context.Context, *pgx.Conn) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, err := pgx.Connect(ctx, u.String())
+	require.NoError(t, err)
+	defer func() { _ = c.Close(ctx) }() // the statement's error counts
+	require.NoError(t, fn(ctx, c))
+}
+
+func database(u *url.URL, name string) string {
+	named := *u
+	named.Path = "/" + strings.TrimPrefix(name, "/")
+	return named.String()
+}
