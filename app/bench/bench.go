@@ -1,0 +1,43 @@
+// Package bench is the load side of `orbit bench`: it opens tabs against a
+// running server, measures, and says what it measured. It knows the server
+// only by its wire protocol; how events get committed is given to it, so that
+// a commit is timed where it happens.
+//
+// Three questions, a function each: [Latency] (commit → tab), [Pipeline]
+// (events per second out of a backlog) and [Idle] (memory per open tab).
+package bench
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// Target is a running server and a member's place in it.
+type Target struct {
+	BaseURL   string // "http://127.0.0.1:8080"
+	Cookie    string // the Cookie header, "orbit_session=…"
+	Workspace string // slug
+	Rooms     []string
+	Transport Transport // default WebSocket
+}
+
+// Transport is how a tab connects.
+type Transport string
+
+const (
+	WebSocket Transport = "ws"
+	SSE       Transport = "sse"
+)
+
+// say writes one line of progress; w may be nil.
+func say(w io.Writer, format string, args ...any) {
+	if w != nil {
+		fmt.Fprintf(w, format+"\n", args...)
+	}
+}
+
+// milliseconds keeps microseconds and drops the rest: finer would be noise.
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Microseconds()) / 1000
+}
