@@ -28,7 +28,8 @@ func (c Commands) PostMessage(ctx context.Context, by Actor, roomID string, in M
 			return err
 		}
 		message = Message{
-			ID: NewID("msg"), Version: 1, WorkspaceID: s.workspace.ID,
+			// Ids ascend, so messages of one millisecond keep their order.
+			ID: "msg_" + NewEventID(), Version: 1, WorkspaceID: s.workspace.ID,
 			RoomID: room.ID, AuthorID: s.member.ID, Body: body, PostedAt: c.now(),
 		}
 		if err = s.InsertMessage(ctx, message); err != nil {

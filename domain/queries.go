@@ -63,7 +63,7 @@ func (c Commands) Snapshot(ctx context.Context, by Actor, online func(workspaceI
 	if err != nil {
 		return Snapshot{}, err
 	}
-	snap.Presence = online(snap.Workspace.ID)
+	snap.Presence = append([]string{}, online(snap.Workspace.ID)...)
 	return snap, nil
 }
 

@@ -21,8 +21,8 @@ type RoomPatch struct {
 	Private *bool `json:"private"`
 }
 
-// CreateRoom opens a room. Any member may. Errors: CodeUnprocessable (members
-// named for an open room).
+// CreateRoom opens a room. Any member may. Errors: CodeConflict (another open
+// room has the name), CodeUnprocessable (members named for an open room).
 func (c Commands) CreateRoom(ctx context.Context, by Actor, in NewRoom) (Room, string, error) {
 	name, err := cleanName(in.Name)
 	if err != nil {
@@ -56,7 +56,8 @@ func (c Commands) CreateRoom(ctx context.Context, by Actor, in NewRoom) (Room, s
 }
 
 // UpdateRoom renames a room. An open room needs rooms.manage; in a private one
-// each of its members may. Errors: CodeUnprocessable (Private would change).
+// each of its members may. Errors: CodeConflict (another open room has the
+// name), CodeUnprocessable (Private would change).
 func (c Commands) UpdateRoom(ctx context.Context, by Actor, id string, in RoomPatch) (Room, string, error) {
 	name, err := optional(in.Name, cleanName)
 	if err != nil {

@@ -4,7 +4,7 @@ import "context"
 
 // NewTeam is the input of CreateTeam.
 type NewTeam struct {
-	Name      string   `json:"name"`      // 1 to 80 characters
+	Name      string   `json:"name"`      // 1 to 80 characters, unique in the workspace
 	MemberIDs []string `json:"memberIds"` // may be empty
 }
 
@@ -13,7 +13,7 @@ type TeamPatch struct {
 	Name *string `json:"name"`
 }
 
-// CreateTeam makes a team. Needs teams.manage.
+// CreateTeam makes a team. Needs teams.manage. Errors: CodeConflict (the name is taken).
 func (c Commands) CreateTeam(ctx context.Context, by Actor, in NewTeam) (Team, string, error) {
 	name, err := cleanName(in.Name)
 	if err != nil {
@@ -39,7 +39,7 @@ func (c Commands) CreateTeam(ctx context.Context, by Actor, in NewTeam) (Team, s
 	return team, eventID, err
 }
 
-// UpdateTeam renames a team. Needs teams.manage.
+// UpdateTeam renames a team. Needs teams.manage. Errors: CodeConflict (the name is taken).
 func (c Commands) UpdateTeam(ctx context.Context, by Actor, id string, in TeamPatch) (Team, string, error) {
 	name, err := optional(in.Name, cleanName)
 	if err != nil {

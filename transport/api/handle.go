@@ -33,11 +33,10 @@ type handler func(r request) error
 
 // serve runs a route: who is it, may this page ask, then the handler.
 func (a *API) serve(route Route) gin.HandlerFunc {
-	safe := route.Method == http.MethodGet
 	return func(c *gin.Context) {
 		c.Header("Cache-Control", "no-store")
 		c.Header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		if err := a.run(c, route, safe); errors.Is(err, errNotJSON) {
+		if err := a.run(c, route); errors.Is(err, errNotJSON) {
 			writeUnsupported(c, err)
 		} else if err != nil {
 			problem.Write(c.Writer, c.Request, err)
@@ -45,9 +44,9 @@ func (a *API) serve(route Route) gin.HandlerFunc {
 	}
 }
 
-func (a *API) run(c *gin.Context, route Route, safe bool) error {
+func (a *API) run(c *gin.Context, route Route) error {
 	r := request{API: a, Context: c}
-	if !safe {
+	if route.Method != http.MethodGet {
 		// The cookie travels with other sites' requests too, if they come from
 		// another port of this host: only the Origin tells.
 		if err := a.Origins.Check(c.Request); err != nil {
