@@ -1,0 +1,157 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/orbit/realtime/domain"
+)
+
+// Config configures a [Pipeline]. Zero values mean the defaults.
+type Config struct {
+	// Lanes is how many lanes the outbox shall have (1 to 64). 0 keeps what the
+	// database is laid out for.
+	Lanes int
+	// OnAppended is told of new log entries after their commit, in the order of
+	// each lane's commits. It must not block.
+	OnAppended func([]domain.Appended)
+	Retry      RetryConfig
+	// HandlerTimeout is how long one attempt of a projector may take (default 5 s).
+	HandlerTimeout time.Duration
+	// SafetyPoll is how long an idle lane sleeps at most (default 200 ms).
+	SafetyPoll time.Duration
+	Retention  RetentionConfig
+	Build      string       // version of the binary; default from its build info
+	Node       string       // name of the process; default host name and process id
+	Logger     *slog.Logger // default slog.Default
+}
+
+// RetryConfig says how an event that failed is tried again in place. Its lane
+// stands still meanwhile.
+type RetryConfig struct {
+	// MaxRetries is how many attempts follow the first (default 3; negative: none).
+	MaxRetries int
+	// InitialInterval is the first wait (default 50 ms); each further one is
+	// three times as long, up to MaxInterval (default 500 ms), give or take a third.
+	InitialInterval time.Duration
+	MaxInterval     time.Duration
+	// Budget is the time after which no further attempt begins (default 1 s).
+	Budget time.Duration
+}
+
+// RetentionConfig says how much history is kept.
+type RetentionConfig struct {
+	MaxAge     time.Duration // of log entries (default 24 h)
+	MaxEntries int           // per workspace's log (default 10,000)
+	// DedupeWindow is how long an event is remembered as projected (default 24 h).
+	DedupeWindow time.Duration
+	Interval     time.Duration // between two rounds (default 1 min)
+	Logger       *slog.Logger  // default slog.Default
+}
+
+func (c *Config) setDefaults() {
+	setDefault(&c.Retry.MaxRetries, 3)
+	setDefault(&c.Retry.InitialInterval, 50*time.Millisecond)
+	setDefault(&c.Retry.MaxInterval, 500*time.Millisecond)
+	setDefault(&c.Retry.Budget, time.Second)
+	setDefault(&c.HandlerTimeout, 5*time.Second)
+	setDefault(&c.SafetyPoll, 200*time.Millisecond)
+	if c.OnAppended == nil {
+		c.OnAppended = func([]domain.Appended) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Build == "" {
+		c.Build = buildVersion()
+	}
+	if c.Node == "" {
+		c.Node = nodeName()
+	}
+	if c.Retention.Logger == nil {
+		c.Retention.Logger = c.Logger
+	}
+	c.Retention.setDefaults()
+}
+
+func (c *RetentionConfig) setDefaults() {
+	setDefault(&c.MaxAge, 24*time.Hour)
+	setDefault(&c.MaxEntries, 10_000)
+	setDefault(&c.DedupeWindow, 24*time.Hour)
+	setDefault(&c.Interval, time.Minute)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate reports every value out of range.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Lanes < 0 || c.Lanes > 64 {
+		errs = append(errs, fmt.Errorf("lanes: %d is not within 1 to 64", c.Lanes))
+	}
+	for name, d := range map[string]time.Duration{
+		"retry initial interval": c.Retry.InitialInterval,
+		"retry max interval":     c.Retry.MaxInterval,
+		"retry budget":           c.Retry.Budget,
+		"handler timeout":        c.HandlerTimeout,
+		"safety poll":            c.SafetyPoll,
+	} {
+		if d < 0 {
+			errs = append(errs, fmt.Errorf("%s: %s is negative", name, d))
+		}
+	}
+	return errors.Join(append(errs, c.Retention.Validate())...)
+}
+
+// Validate reports every value out of range.
+func (c RetentionConfig) Validate() error {
+	var errs []error
+	for name, d := range map[string]time.Duration{
+		"retention max age": c.MaxAge, "dedupe window": c.DedupeWindow, "retention interval": c.Interval,
+	} {
+		if d < 0 {
+			errs = append(errs, fmt.Errorf("%s: %s is negative", name, d))
+		}
+	}
+	if c.MaxEntries < 0 {
+		errs = append(errs, fmt.Errorf("retention max entries: %d is negative", c.MaxEntries))
+	}
+	return errors.Join(errs...)
+}
+
+// buildVersion is the module's version, or the commit it was built from.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return "devel"
+}
+
+func nodeName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}

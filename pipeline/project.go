@@ -1,0 +1,61 @@
+package pipeline
+
+import (
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/store"
+)
+
+// dispatcher is the innermost handler: it finds the projector by event type,
+// runs it, and stages the entries it led to together with the dedupe mark.
+type dispatcher struct {
+	projectors map[domain.EventType]domain.Projector
+	runner     *runner
+}
+
+func (d dispatcher) handle(msg *message.Message) error {
+	b, err := batchFrom(msg.Context())
+	if err != nil {
+		return err
+	}
+	ev, err := eventFromMessage(msg)
+	if err != nil {
+		return err
+	}
+	if ev.WorkspaceID == "" {
+		return domain.InvalidField("workspace_id", "the event has no workspace")
+	}
+	project, ok := d.projectors[ev.Type]
+	if !ok {
+		return domain.InvalidField("type", "no projector for type %q", ev.Type)
+	}
+	events, err := d.runner.run(msg.Context(), project, ev)
+	if err != nil {
+		return err
+	}
+	entries, err := encode(events, ev)
+	if err != nil {
+		return err
+	}
+	return b.stage(ev.ID, effect{projection: &store.Projection{
+		EventID: ev.ID, WorkspaceID: ev.WorkspaceID, Entries: entries,
+		PoisonID: ev.Metadata[store.MetaPoisonID],
+	}})
+}
+
+// encode renders server events as log entries.
+func encode(events []domain.ServerEvent, cause domain.Event) ([]domain.Entry, error) {
+	entries := make([]domain.Entry, len(events))
+	for i, ev := range events {
+		data, err := domain.EncodeServerEvent(ev, cause.ID, cause.CreatedAt)
+		if err != nil {
+			return nil, err
+		}
+		entries[i] = domain.Entry{
+			Channel: ev.Channel, Type: ev.Type, Data: data, Revoke: ev.Revoke,
+			EventID: cause.ID, At: cause.CreatedAt,
+		}
+	}
+	return entries, nil
+}
