@@ -24,6 +24,7 @@ type Reader struct {
 	members  map[string]domain.Member
 	rooms    map[string]domain.Room
 	err      error
+	boom     string // the room that panics
 }
 
 // NewReader makes the database.
@@ -87,6 +88,13 @@ func (r *Reader) Fail(err error) {
 	r.err = err
 }
 
+// PanicOnRoom makes every look at a room panic.
+func (r *Reader) PanicOnRoom(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.boom = id
+}
+
 // find returns the first element that matches, as a database would.
 func find[T any](r *Reader, all map[string]T, match func(T) bool) (T, error) {
 	r.mu.Lock()
@@ -134,5 +142,10 @@ func (r *Reader) MemberByUser(_ context.Context, workspaceID, userID string) (do
 
 // Room implements domain.Reader.
 func (r *Reader) Room(_ context.Context, workspaceID, id string) (domain.Room, error) {
-	return find(r, r.rooms, func(room domain.Room) bool { return room.WorkspaceID == workspaceID && room.ID == id })
+	return find(r, r.rooms, func(room domain.Room) bool {
+		if room.ID == r.boom {
+			panic("a bug about room " + id)
+		}
+		return room.WorkspaceID == workspaceID && room.ID == id
+	})
 }
