@@ -72,3 +72,9 @@ func (t *unitOfWork) UpdateSubscription(ctx context.Context, s domain.Subscripti
 		WHERE workspace_id = $2 AND id = $3 AND version < $1`,
 		s.Version, s.WorkspaceID, s.ID, s.Plan, s.Seats, s.Status, micros(s.RenewsAt.Time))
 }
+
+// WorkspacesOfUser lists the workspaces that the user is a member of, by slug.
+func (s *Store) WorkspacesOfUser(ctx context.Context, userID string) ([]domain.Workspace, error) {
+	return many(ctx, conn{s.read, s.dialect}, scanWorkspace, workspaceColumns+`
+		WHERE id IN (SELECT workspace_id FROM members WHERE user_id = $1) ORDER BY slug`, userID)
+}

@@ -17,7 +17,7 @@ import (
 )
 
 // startCluster makes a PostgreSQL cluster in a temporary folder and starts it
-// on a free port. It lives as long as this process: see keeper.
+// on a free port. It ends after this process: see keeper.go.
 func startCluster() (*url.URL, error) {
 	initdb, err := findTool("initdb")
 	if err != nil {
@@ -45,7 +45,7 @@ func startCluster() (*url.URL, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	if err := startKeeper(dir, as, postgres, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-k", dir); err != nil {
+	if err := startServer(dir, as, postgres, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-k", dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	u := &url.URL{Scheme: "postgres", User: url.User("postgres"), Host: "127.0.0.1:" + port, Path: "/postgres", RawQuery: "sslmode=disable"}
@@ -59,34 +59,24 @@ func startCluster() (*url.URL, error) {
 	}
 }
 
-// keeper runs the server until its standard input ends, which is when the test
-// process does, however that ends: a test package has no other moment that
-// surely comes. Then it stops the server and removes the folder.
-const keeper = `dir=$1; shift
-"$@" >"$dir/log" 2>&1 </dev/null &
-server=$!
-cat >/dev/null
-kill -INT $server
-wait $server
-rm -rf "$dir"`
-
-func startKeeper(dir string, as *syscall.SysProcAttr, server ...string) error {
-	r, w, err := os.Pipe()
+// startServer starts the server, to be stopped when this process has ended.
+func startServer(dir string, as *syscall.SysProcAttr, server string, args ...string) error {
+	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("/bin/sh", append([]string{"-c", keeper, "keeper", dir}, server...)...)
-	cmd.Stdin, cmd.SysProcAttr, cmd.Dir = r, as, "/"
-	err = cmd.Start()
-	lifeline = w // or the garbage collector would close it
-	return errors.Join(err, r.Close())
+	defer log.Close()
+	cmd := exec.Command(server, args...)
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr, cmd.Dir = log, log, as, dir
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	return tellKeeper("stop", strconv.Itoa(cmd.Process.Pid), dir)
 }
-
-var lifeline *os.File
 
 // clusterUser says who runs the server: it refuses to be root.
 func clusterUser(dir string) (*syscall.SysProcAttr, error) {
-	// A group of its own, or Ctrl-C would reach the keeper, too.
+	// A group of its own: Ctrl-C is for the tests, the keeper stops the server.
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if os.Geteuid() != 0 {
 		return attr, nil

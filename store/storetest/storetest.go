@@ -60,7 +60,7 @@ func OpenDSN(t testing.TB, dsn string) *store.Store {
 func DSN(t testing.TB, engine Engine) string {
 	t.Helper()
 	if engine == store.Postgres {
-		return postgresDSN(t, template(t, server(t)))
+		return migratedPostgres(t)
 	}
 	dsn := EmptyDSN(t, store.SQLite)
 	migrate(t, dsn)
@@ -71,7 +71,7 @@ func DSN(t testing.TB, engine Engine) string {
 func EmptyDSN(t testing.TB, engine Engine) string {
 	t.Helper()
 	if engine == store.Postgres {
-		return postgresDSN(t, "template1")
+		return emptyPostgres(t)
 	}
 	return filepath.Join(t.TempDir(), "orbit.db")
 }

@@ -1,0 +1,120 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/store"
+	"github.com/orbit/realtime/store/storetest"
+)
+
+// benchEngines adds SQLite without a sync per commit, to show what a sync costs.
+func benchEngines(b *testing.B, fn func(b *testing.B, s *store.Store)) {
+	for _, engine := range storetest.Engines(b) {
+		b.Run(string(engine), func(b *testing.B) { fn(b, storetest.Open(b, engine)) })
+	}
+	b.Run("sqlite-normal", func(b *testing.B) {
+		fn(b, storetest.OpenDSN(b, storetest.DSN(b, store.SQLite)+"?synchronous=normal"))
+	})
+}
+
+const benchBatch = 100
+
+func benchEvents(n, workspaces int) []domain.Event {
+	events := make([]domain.Event, n)
+	for i := range events {
+		events[i] = domain.NewEvent(domain.EventMemberUpdated, fmt.Sprintf("ws_%02d", i%workspaces), domain.NewID("mem"), domain.Changed{Version: 7})
+	}
+	return events
+}
+
+func publishAll(tb testing.TB, s *store.Store, events []domain.Event) {
+	tb.Helper()
+	require.NoError(tb, s.Write(tb.Context(), func(tx domain.Tx) error { return tx.Publish(tb.Context(), events...) }))
+}
+
+func waiting(tb testing.TB, s *store.Store, lane, limit int) []store.OutboxRow {
+	tb.Helper()
+	query, args := s.OutboxSelect(store.Topic, lane, limit)
+	rows, err := s.ReadDB().QueryContext(tb.Context(), query, args...)
+	require.NoError(tb, err)
+	defer rows.Close()
+	var all []store.OutboxRow
+	for rows.Next() {
+		row, err := store.ScanOutboxRow(rows.Scan)
+		require.NoError(tb, err)
+		all = append(all, row)
+	}
+	require.NoError(tb, rows.Err())
+	return all
+}
+
+// BenchmarkCommitEffects commits batches of 100 events, each with one entry of
+// the usual size, over 10 workspaces.
+func BenchmarkCommitEffects(b *testing.B) {
+	benchEngines(b, func(b *testing.B, s *store.Store) {
+		ctx := context.Background()
+		require.NoError(b, s.SetLanes(ctx, 1))
+		data := fmt.Appendf(nil, `{"type":"workspace.member.updated","channel":"workspace:ws_01","member":{"id":"mem_01","version":7,"name":"%0200d"}}`, 0)
+		publishAll(b, s, benchEvents(b.N*benchBatch, 10))
+		b.ResetTimer()
+		var committing time.Duration
+		for range b.N {
+			rows := waiting(b, s, 0, benchBatch)
+			require.Len(b, rows, benchBatch)
+			e := store.Effects{Topic: store.Topic}
+			for _, row := range rows {
+				e.Acked = append(e.Acked, row.Seq)
+				e.Projected = append(e.Projected, store.Projection{EventID: row.Event.ID, WorkspaceID: row.Event.WorkspaceID, Entries: []domain.Entry{{
+					Channel: domain.WorkspaceChannel(row.Event.WorkspaceID), Type: domain.ServerMemberUpdated,
+					Data: data, EventID: row.Event.ID, At: row.Event.CreatedAt,
+				}}})
+			}
+			start := time.Now()
+			_, err := s.CommitEffects(ctx, e)
+			committing += time.Since(start)
+			require.NoError(b, err)
+		}
+		b.ReportMetric(float64(b.N*benchBatch)/committing.Seconds(), "commit-events/s")
+		b.ReportMetric(float64(b.N*benchBatch)/b.Elapsed().Seconds(), "events/s")
+	})
+}
+
+// BenchmarkCommit is the cost of one small durable commit.
+func BenchmarkCommit(b *testing.B) {
+	benchEngines(b, func(b *testing.B, s *store.Store) {
+		ev := benchEvents(1, 1)
+		for range b.N {
+			ev[0].ID = domain.NewEventID()
+			publishAll(b, s, ev)
+		}
+	})
+}
+
+func BenchmarkOutboxSelect(b *testing.B) {
+	benchEngines(b, func(b *testing.B, s *store.Store) {
+		require.NoError(b, s.SetLanes(b.Context(), 1))
+		publishAll(b, s, benchEvents(10000, 10))
+		b.ResetTimer()
+		for range b.N {
+			require.Len(b, waiting(b, s, 0, benchBatch), benchBatch)
+		}
+		b.ReportMetric(float64(b.N*benchBatch)/b.Elapsed().Seconds(), "events/s")
+	})
+}
+
+func BenchmarkReadMember(b *testing.B) {
+	benchEngines(b, func(b *testing.B, s *store.Store) {
+		w, owner, _ := storetest.SeedWorkspace(b, s)
+		b.ResetTimer()
+		for range b.N {
+			_, err := s.Reader().Member(b.Context(), w.ID, owner.ID)
+			require.NoError(b, err)
+		}
+	})
+}
