@@ -115,7 +115,7 @@ function applyServerEvent(event) {
     case "system.outdated":
       view.toast("A newer version is out", "Reload this page when it suits you.");
       return;
-    case "system.live": // these four are the connection's business
+    case "system.live": // these are the connection's business
     case "system.heartbeat":
     case "system.resync":
     case "system.goodbye":
