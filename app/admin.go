@@ -20,12 +20,15 @@ func (a *App) adminMux() http.Handler {
 	return mux
 }
 
-// readiness is what /readyz says; each check is "ok" or what is wrong.
+// readiness is what /readyz says.
 type readiness struct {
 	Ready    bool   `json:"ready"`
-	Database string `json:"database"`
-	Lanes    string `json:"lanes"`
+	Database string `json:"database"` // "ok" or "away"
 	Draining bool   `json:"draining"`
+	Lanes    struct {
+		Owned  []int          `json:"owned"`            // served by this node
+		Errors map[int]string `json:"errors,omitempty"` // what a lane is waiting for
+	} `json:"lanes"`
 }
 
 // readiness asks whether this node should get traffic. A node without lanes is
@@ -33,7 +36,16 @@ type readiness struct {
 func (a *App) readiness(ctx context.Context) (int, readiness) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	r := readiness{Database: "ok", Lanes: a.pipeline.Summary(), Draining: !a.serving.Load()}
+	r := readiness{Database: "ok", Draining: !a.serving.Load()}
+	r.Lanes.Owned, r.Lanes.Errors = []int{}, map[int]string{}
+	for _, lane := range a.pipeline.Status() {
+		if lane.Owned {
+			r.Lanes.Owned = append(r.Lanes.Owned, lane.Lane)
+		}
+		if lane.LastError != "" {
+			r.Lanes.Errors[lane.Lane] = lane.LastError
+		}
+	}
 	if err := a.store.Ping(ctx); err != nil {
 		r.Database = "away"
 		a.log.Warn("readiness: the database is away", "error", err)

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/orbit/realtime/config"
 	"github.com/orbit/realtime/domain"
@@ -167,11 +166,6 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	} else if !current {
 		return domain.Errorf(domain.CodeUnavailable, `the database schema is not up to date: run "orbit migrate", or serve with --migrate`)
-	}
-	if a.cfg.Lanes != a.store.Lanes() {
-		if err := a.store.SetLanes(ctx, a.cfg.Lanes); err != nil {
-			return err
-		}
 	}
 	broken, err := a.store.CheckLogs(ctx)
 	for _, id := range broken {

@@ -41,9 +41,14 @@ func (a *App) wire() error {
 	a.hub.SetPresence(a.presence)
 
 	a.pipeline, err = pipeline.New(a.store, a.projectors, pipeline.Config{
+		Lanes:          cfg.Lanes,
 		OnAppended:     a.relay,
-		HandlerTimeout: cfg.HandlerTimeout, RetryBudget: cfg.RetryBudget, SafetyPoll: cfg.SafetyPoll,
-		DedupeWindow: cfg.DedupeWindow, LogMaxAge: cfg.LogMaxAge, LogMaxEntries: cfg.LogMaxEntries,
+		HandlerTimeout: cfg.HandlerTimeout,
+		Retry:          pipeline.RetryConfig{Budget: cfg.RetryBudget},
+		SafetyPoll:     cfg.SafetyPoll,
+		Retention: pipeline.RetentionConfig{
+			MaxAge: cfg.LogMaxAge, MaxEntries: cfg.LogMaxEntries, DedupeWindow: cfg.DedupeWindow,
+		},
 		Build: Build(), Logger: a.log,
 	})
 	if err != nil {
@@ -55,7 +60,7 @@ func (a *App) wire() error {
 		MaxMessageBytes: int64(cfg.MaxMessageBytes), MessagesPerSecond: float64(cfg.MessagesPerSecond),
 		MessageBurst: 2 * cfg.MessagesPerSecond, Logger: a.log,
 	})
-	a.polls = poll.New(a.hub, admission, poll.Config{Lease: cfg.PollLease, WriteWait: cfg.WriteWait, Logger: a.log})
+	a.polls = poll.New(a.hub, admission, poll.Config{Lease: cfg.PollLease, WriteWait: cfg.WriteWait})
 	streams := sse.New(a.hub, admission, sse.Config{WriteWait: cfg.WriteWait, Logger: a.log})
 
 	engine := api.NewEngine(a.log)

@@ -22,8 +22,8 @@ func (c Commands) PostMessage(ctx context.Context, by Actor, roomID string, in M
 	var message Message
 	var eventID string
 	err = c.write(ctx, by, func(s scope) (err error) {
-		// Locked: the room can't go, nor the right to it, before this is said.
-		room, err := s.visibleRoom(ctx, roomID, s.LockRoom)
+		// Held: the room can't go, nor the right to it, before this is said.
+		room, err := s.visibleRoom(ctx, roomID, s.HoldRoom)
 		if err != nil {
 			return err
 		}

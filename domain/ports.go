@@ -62,6 +62,10 @@ type Tx interface {
 
 	LockWorkspace(ctx context.Context, id string) (Workspace, error)
 	LockRoom(ctx context.Context, workspaceID, id string) (Room, error)
+	// HoldRoom keeps a room and who is in it as they are until the transaction
+	// ends. Many may hold a room at once, while LockRoom waits for all of them:
+	// people who talk in one room don't queue for it.
+	HoldRoom(ctx context.Context, workspaceID, id string) (Room, error)
 	LockMessage(ctx context.Context, workspaceID, id string) (Message, error)
 
 	InsertUser(ctx context.Context, u User) error

@@ -24,13 +24,21 @@ func (r reader) Rooms(ctx context.Context, workspaceID string) ([]domain.Room, e
 	return many(ctx, r.conn, scanRoom, roomColumns+` WHERE r.workspace_id = $1 ORDER BY r.id`, workspaceID)
 }
 
-// LockRoom locks first and reads then: a statement that waits for a row sees
+func (t *unitOfWork) LockRoom(ctx context.Context, workspaceID, id string) (domain.Room, error) {
+	return t.roomUnder(ctx, t.d.lockUpdate, workspaceID, id)
+}
+
+func (t *unitOfWork) HoldRoom(ctx context.Context, workspaceID, id string) (domain.Room, error) {
+	return t.roomUnder(ctx, t.d.lockShare, workspaceID, id)
+}
+
+// roomUnder locks first and reads then: a statement that waits for a row sees
 // the row's newest version, but every other table as it was before the wait,
 // and the room's members are such another table.
-func (t *unitOfWork) LockRoom(ctx context.Context, workspaceID, id string) (domain.Room, error) {
-	if t.d.lockUpdate != "" {
+func (t *unitOfWork) roomUnder(ctx context.Context, lock, workspaceID, id string) (domain.Room, error) {
+	if lock != "" {
 		if _, err := one(ctx, t.conn, "room", scanValue[string],
-			`SELECT id FROM rooms WHERE workspace_id = $1 AND id = $2`+t.d.lockUpdate, workspaceID, id); err != nil {
+			`SELECT id FROM rooms WHERE workspace_id = $1 AND id = $2`+lock, workspaceID, id); err != nil {
 			return domain.Room{}, err
 		}
 	}

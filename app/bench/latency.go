@@ -25,10 +25,11 @@ type LatencyOptions struct {
 	Rate     int           // commits per second, default 500
 	Duration time.Duration // of committing, default 10 s
 	Tabs     int           // default 10
-	// Commit commits the i-th event and tells when the commit was acknowledged
-	// and the domain event's id. Every tab must get exactly one server event
-	// from it. It is called from up to 64 goroutines.
-	Commit   func(ctx context.Context, i int) (committedAt time.Time, eventID string, err error)
+	// Commit commits the i-th event, and returns its id and when the clock
+	// started: at the commit, or before the command if that is to be measured
+	// too. Every tab must get exactly one server event from it. It is called
+	// from up to 64 goroutines.
+	Commit   func(ctx context.Context, i int) (start time.Time, eventID string, err error)
 	Progress io.Writer // nil for none
 }
 
@@ -46,7 +47,7 @@ type LatencyResult struct {
 }
 
 func (r LatencyResult) String() string {
-	return fmt.Sprintf(`commit → tab over %s: %d tabs, %d events at %.0f/s (asked %d/s), %d deliveries
+	return fmt.Sprintf(`latency over %s: %d tabs, %d events at %.0f/s (asked %d/s), %d deliveries
   p50 %.2f ms   p99 %.2f ms   p99.9 %.2f ms   max %.2f ms
   lost %d   twice %d`,
 		r.Transport, r.Tabs, r.Committed, r.Rate, r.Asked, r.Deliveries,

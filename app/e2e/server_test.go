@@ -50,9 +50,26 @@ func start(t *testing.T, cfg config.Config, options ...app.Option) *app.App {
 	case err := <-done:
 		t.Fatalf("the server ended at once: %v", err)
 	}
-	var once sync.Once
-	t.Cleanup(func() { once.Do(func() { stop(); require.NoError(t, <-done) }) })
+	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
+	settle(t, cfg.DatabaseURL)
 	return a
+}
+
+// settle waits until what the demo was seeded with has been projected, so that
+// a snapshot's position lies behind it.
+func settle(t *testing.T, dsn string) {
+	t.Helper()
+	s, err := store.Open(context.Background(), store.Config{DSN: dsn})
+	require.NoError(t, err)
+	defer s.Close()
+	require.Eventually(t, func() bool {
+		lanes, err := s.OutboxStats(context.Background())
+		waiting := int64(0)
+		for _, lane := range lanes {
+			waiting += lane.Pending
+		}
+		return err == nil && waiting == 0
+	}, 30*time.Second, 10*time.Millisecond)
 }
 
 // each runs fn on both engines.

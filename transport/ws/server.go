@@ -129,13 +129,13 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 		problem.MethodNotAllowed(w, r, http.MethodGet)
 		return
 	}
-	if !websocket.IsWebSocketUpgrade(r) {
-		problem.UpgradeRequired(w, r)
-		return
-	}
 	options, err := s.admission.Admit(r)
 	if err == nil {
 		err = s.hub.CanRegister(options.Identity)
+	}
+	if err == nil && !websocket.IsWebSocketUpgrade(r) {
+		problem.UpgradeRequired(w, r) // last: whoever asks with curl learns what is really wrong
+		return
 	}
 	if err == nil {
 		err = s.begin()
