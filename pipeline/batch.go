@@ -93,6 +93,7 @@ func (b *batch) QueryContext(ctx context.Context, query string, args ...any) (ws
 		if err != nil {
 			return nil, err
 		}
+		row.Event.ID = messageUUID(b.lane.topic, row.Event.ID)
 		loaded = append(loaded, row)
 	}
 	// The library doesn't look at Err: a connection that broke in the middle

@@ -72,7 +72,11 @@ func start(t testing.TB, s *store.Store, table map[domain.EventType]domain.Proje
 	p, err := New(s, table, cfg)
 	require.NoError(t, err)
 	require.NoError(t, p.Start(context.Background()))
-	t.Cleanup(func() { stop(t, p) })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patiently)
+		defer cancel()
+		_ = p.Stop(ctx) // tests that care have looked at its error
+	})
 	return p
 }
 

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"database/sql"
 	"fmt"
+	"strings"
 
 	wsql "github.com/ThreeDotsLabs/watermill-sql/v4/pkg/sql"
 
@@ -43,6 +44,7 @@ func (a schemaAdapter) InsertQuery(p wsql.InsertQueryParams) (wsql.Query, error)
 		if err != nil {
 			return wsql.Query{}, err
 		}
+		ev.ID = outboxID(p.Topic, ev.ID)
 		events[i] = ev
 	}
 	query, args, err := a.store.OutboxInsert(p.Topic, events...)
@@ -59,3 +61,21 @@ func (a schemaAdapter) SchemaInitializingQueries(wsql.SchemaInitializingQueriesP
 
 // SubscribeIsolationLevel is not used: a batch holds no database transaction.
 func (a schemaAdapter) SubscribeIsolationLevel() sql.IsolationLevel { return sql.LevelDefault }
+
+// outboxID is the event id under which a message waits. Ids in the outbox are
+// unique, and Watermill's UUIDs are so within one topic only; of the topic of
+// domain events they are the events' own.
+func outboxID(topic, uuid string) string {
+	if topic == store.Topic {
+		return uuid
+	}
+	return topic + "/" + uuid // neither topics nor event ids contain a slash
+}
+
+// messageUUID is the inverse of outboxID.
+func messageUUID(topic, eventID string) string {
+	if topic == store.Topic {
+		return eventID
+	}
+	return strings.TrimPrefix(eventID, topic+"/")
+}
