@@ -23,8 +23,8 @@ func tryWrite(t testing.TB, s *store.Store, fn func(ctx context.Context, tx doma
 	return s.Write(t.Context(), func(tx domain.Tx) error { return fn(t.Context(), tx) })
 }
 
-// exec runs a statement of the test's own, outside of the Store's methods.
-func exec(t testing.TB, s *store.Store, query string, args ...any) {
+// execSQL runs a statement of the test's own, outside of the Store's methods.
+func execSQL(t testing.TB, s *store.Store, query string, args ...any) {
 	t.Helper()
 	_, err := s.WriteDB().ExecContext(t.Context(), query, args...)
 	require.NoError(t, err)

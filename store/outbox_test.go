@@ -45,7 +45,7 @@ func TestOutboxKeepsOrderAndContent(t *testing.T) {
 		require.Empty(t, waiting(t, s, (lane+1)%s.Lanes(), 10))
 
 		query, args := s.OutboxDelete([]int64{rows[1].Seq, rows[3].Seq})
-		exec(t, s, query, args...)
+		execSQL(t, s, query, args...)
 		require.Equal(t, []string{all[0].ID, all[2].ID, all[4].ID}, eventIDs(waiting(t, s, lane, 10)))
 	})
 }
@@ -63,7 +63,7 @@ func TestOutboxSeqOnlyGrows(t *testing.T) {
 			require.Greater(t, rows[0].Seq, last)
 			last = rows[1].Seq
 			query, args := s.OutboxDelete([]int64{rows[0].Seq, rows[1].Seq})
-			exec(t, s, query, args...)
+			execSQL(t, s, query, args...)
 		}
 	})
 }
@@ -118,7 +118,7 @@ func TestOutboxTellsWhatWasProjected(t *testing.T) {
 		n, err := s.PruneProjected(t.Context(), time.Hour)
 		require.NoError(t, err)
 		require.Zero(t, n, "within the window")
-		exec(t, s, `UPDATE projected SET at = at - 3600000000 WHERE event_id = $1`, all[0].ID)
+		execSQL(t, s, `UPDATE projected SET at = at - 3600000000 WHERE event_id = $1`, all[0].ID)
 		n, err = s.PruneProjected(t.Context(), time.Minute)
 		require.NoError(t, err)
 		require.EqualValues(t, 1, n)

@@ -48,7 +48,7 @@ func (s *Store) openSQLite(cfg Config) error {
 	// With synchronous=FULL the WAL is synced at every commit: what was
 	// committed survives a power cut.
 	common := url.Values{
-		"_busy_timeout": {"5000"},
+		"_busy_timeout": {"1000"}, // milliseconds; the transaction is run again after that
 		"_foreign_keys": {"1"},
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {synchronous},

@@ -1,0 +1,180 @@
+package store_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/store"
+	"github.com/orbit/realtime/store/storetest"
+)
+
+// proxy stands between a Store and PostgreSQL, so that a test can take the
+// database away.
+type proxy struct {
+	listener net.Listener
+	target   string
+	running  sync.WaitGroup
+
+	mu    sync.Mutex
+	down  bool
+	conns map[net.Conn]bool
+}
+
+func startProxy(t *testing.T, dsn string) (*proxy, string) {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &proxy{listener: l, target: u.Host, conns: map[net.Conn]bool{}}
+	p.running.Go(p.serve)
+	t.Cleanup(func() {
+		_ = l.Close()
+		p.set(true)
+		p.running.Wait()
+	})
+	u.Host = l.Addr().String()
+	return p, u.String()
+}
+
+func (p *proxy) serve() {
+	for {
+		in, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", p.target)
+		if err != nil || !p.add(in, out) {
+			_ = in.Close()
+			continue
+		}
+		pipe := func(a, b net.Conn) func() {
+			return func() {
+				_, _ = io.Copy(a, b)
+				_, _ = a.Close(), b.Close()
+			}
+		}
+		p.running.Go(pipe(in, out))
+		p.running.Go(pipe(out, in))
+	}
+}
+
+func (p *proxy) add(conns ...net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range conns {
+		p.conns[c] = true
+		if p.down {
+			_ = c.Close()
+		}
+	}
+	return !p.down
+}
+
+// set cuts every connection and refuses new ones, or lets them through again.
+func (p *proxy) set(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
+	for c := range p.conns {
+		_ = c.Close()
+	}
+	clear(p.conns)
+}
+
+// While the database is away every call fails with a transient error, whatever
+// it does: that is what keeps the bus from poisoning what it can't handle now.
+// When it is back, everything goes on by itself.
+func TestDatabaseAway(t *testing.T) {
+	p, dsn := startProxy(t, storetest.DSN(t, store.Postgres))
+	s := storetest.OpenDSN(t, dsn)
+	w, _, _ := storetest.SeedWorkspace(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+
+	calls := map[string]func() error{
+		"ping": func() error { return s.Ping(ctx) },
+		"read": func() error { _, err := s.Reader().Workspace(ctx, w.ID); return err },
+		"tx": func() error {
+			return s.Read(ctx, func(r domain.Reader) error { _, err := r.Workspace(ctx, w.ID); return err })
+		},
+		"publish": func() error { return s.Write(ctx, func(tx domain.Tx) error { return tx.Publish(ctx, event(w.ID)) }) },
+		"commit": func() error {
+			_, err := s.CommitEffects(ctx, store.Effects{Topic: store.Topic, Projected: []store.Projection{projection(event(w.ID), 1)}})
+			return err
+		},
+		"log":    func() error { _, _, err := s.LogAfter(ctx, w.ID, 0, 1, nil, 1); return err },
+		"notify": func() error { return s.Notify(ctx, []int{1}) },
+		"schema": func() error { _, err := s.SchemaCurrent(ctx); return err },
+		"lane": func() error {
+			l, err := s.TryLane(ctx, store.Topic, 1)
+			if l != nil {
+				l.Release()
+			}
+			return err
+		},
+		"outbox": func() error {
+			query, args := s.OutboxSelect(store.Topic, 0, 1)
+			rows, err := s.ReadDB().QueryContext(ctx, query, args...)
+			if err == nil {
+				err = rows.Close()
+			}
+			return store.MapError(err)
+		},
+	}
+	for name, call := range calls {
+		require.NoError(t, call(), name)
+	}
+	// Cut within a transaction, and while one commits.
+	err := s.Write(ctx, func(tx domain.Tx) error {
+		if err := tx.Publish(ctx, event(w.ID)); err != nil {
+			return err
+		}
+		p.set(true)
+		_, err := tx.Workspace(ctx, w.ID)
+		return err
+	})
+	require.True(t, domain.IsTransient(err), "%v", err)
+	p.set(false)
+	err = s.Write(ctx, func(tx domain.Tx) error {
+		err := tx.Publish(ctx, event(w.ID))
+		p.set(true)
+		return err
+	})
+	require.True(t, domain.IsTransient(err), "%v", err)
+
+	for name, call := range calls {
+		err := call()
+		require.True(t, domain.IsTransient(err), "%s: %v", name, err)
+		require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err), name)
+	}
+	p.set(false)
+	for name, call := range calls {
+		require.NoError(t, call(), name)
+	}
+	require.Len(t, waiting(t, s, store.LaneOf(w.ID, s.Lanes()), 10), 2, "what failed left nothing behind")
+
+	require.NoError(t, s.Close())
+	for name, call := range calls {
+		require.True(t, domain.IsTransient(call()), "closed: %s", name)
+	}
+}
+
+func TestOpenFails(t *testing.T) {
+	_, err := store.Open(t.Context(), store.Config{DSN: "postgres://nobody@127.0.0.1:1/x?connect_timeout=1"})
+	require.True(t, domain.IsTransient(err), "%v", err)
+	for _, dsn := range []string{"", ":memory:", "file::memory:?x=1", "postgres://%zz", "mysql://x", "x.db?cache=shared", "x.db?synchronous=off"} {
+		_, err := store.Open(t.Context(), store.Config{DSN: dsn})
+		requireCode(t, domain.CodeInvalid, err)
+	}
+	_, err = store.Open(t.Context(), store.Config{DSN: t.TempDir() + "/no/such/folder/x.db"})
+	require.Error(t, err)
+}
