@@ -1,0 +1,126 @@
+package store_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/store"
+	"github.com/orbit/realtime/store/storetest"
+)
+
+// Nodes that start at once, each with a Store of its own: one applies, the
+// others wait for it and find nothing to do.
+func TestMigrateAtOnce(t *testing.T) {
+	for _, engine := range storetest.Engines(t) {
+		t.Run(string(engine), func(t *testing.T) {
+			dsn := storetest.EmptyDSN(t, engine)
+			applied := make([]int, 3)
+			var g errgroup.Group
+			for i := range applied {
+				s := storetest.OpenDSN(t, dsn)
+				current, err := s.SchemaCurrent(t.Context())
+				require.NoError(t, err)
+				require.False(t, current)
+				g.Go(func() (err error) {
+					applied[i], err = s.Migrate(t.Context())
+					return err
+				})
+			}
+			require.NoError(t, g.Wait())
+			files, err := filepath.Glob("../migrations/" + string(engine) + "/*.sql")
+			require.NoError(t, err)
+			require.Equal(t, len(files), applied[0]+applied[1]+applied[2])
+
+			s := storetest.OpenDSN(t, dsn)
+			current, err := s.SchemaCurrent(t.Context())
+			require.NoError(t, err)
+			require.True(t, current)
+			storetest.SeedWorkspace(t, s)
+		})
+	}
+}
+
+// Asking doesn't change anything: a read replica or a dry run may ask.
+func TestSchemaCurrentOnlyLooks(t *testing.T) {
+	for engine, query := range map[store.Dialect]string{
+		store.SQLite:   `SELECT COUNT(*) FROM sqlite_master`,
+		store.Postgres: `SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'`,
+	} {
+		t.Run(string(engine), func(t *testing.T) {
+			s := storetest.OpenDSN(t, storetest.EmptyDSN(t, engine))
+			_, err := s.SchemaCurrent(t.Context())
+			require.NoError(t, err)
+			require.Zero(t, value[int](t, s, query))
+			require.Equal(t, 4, s.Lanes())
+			_, err = s.Reader().Workspace(t.Context(), "ws")
+			requireCode(t, domain.CodeInternal, err)
+		})
+	}
+}
+
+func TestLockFile(t *testing.T) {
+	dsn := filepath.Join(t.TempDir(), "orbit.db")
+	release, err := store.LockFile(dsn)
+	require.NoError(t, err)
+	for _, same := range []string{dsn, "file:" + dsn, "sqlite://" + dsn + "?synchronous=normal"} {
+		_, err = store.LockFile(same)
+		requireCode(t, domain.CodeConflict, err)
+		require.ErrorContains(t, err, dsn)
+	}
+	require.NoError(t, release())
+	release, err = store.LockFile(dsn)
+	require.NoError(t, err)
+	require.NoError(t, release())
+
+	_, err = store.LockFile(filepath.Join(dsn, "no", "folder.db"))
+	requireCode(t, domain.CodeUnavailable, err)
+	_, err = store.LockFile("")
+	requireCode(t, domain.CodeInvalid, err)
+	for range 2 {
+		release, err = store.LockFile("postgres://localhost/x")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, release()) }()
+	}
+}
+
+func TestScratch(t *testing.T) {
+	for _, engine := range storetest.Engines(t) {
+		t.Run(string(engine), func(t *testing.T) {
+			dsn := storetest.EmptyDSN(t, engine)
+			scratch, drop, err := store.Scratch(t.Context(), dsn)
+			require.NoError(t, err)
+			require.NotEqual(t, dsn, scratch)
+			s := storetest.OpenDSN(t, scratch)
+			_, err = s.Migrate(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, s.Close())
+			require.NoError(t, drop(t.Context()))
+			if engine == store.SQLite {
+				require.NoFileExists(t, scratch)
+				return
+			}
+			_, err = store.Open(t.Context(), store.Config{DSN: scratch})
+			require.Error(t, err)
+		})
+	}
+}
+
+func TestCloseLeavesOneFile(t *testing.T) {
+	dir := t.TempDir()
+	s := storetest.OpenDSN(t, filepath.Join(dir, "orbit.db"))
+	_, err := s.Migrate(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	names := []string{}
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	require.Equal(t, []string{"orbit.db", "orbit.db.migrate.lock"}, names, "a closed database needs no -wal beside it")
+}
