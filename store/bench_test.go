@@ -118,3 +118,12 @@ func BenchmarkReadMember(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkPublish(b *testing.B) {
+	benchEngines(b, func(b *testing.B, s *store.Store) {
+		for range b.N {
+			publishAll(b, s, benchEvents(1000, 10))
+		}
+		b.ReportMetric(float64(b.N*1000)/b.Elapsed().Seconds(), "events/s")
+	})
+}

@@ -201,16 +201,21 @@ func (l *laneLocks) release(lock *laneLock) {
 		return // released or lost before
 	}
 	delete(l.held, lock.key)
-	if l.session == nil {
-		return
-	}
+	l.unlock(`SELECT pg_advisory_unlock($1, $2)`, int32(lockClass), lock.key.advisory())
 	if len(l.held) == 0 {
-		l.drop() // which releases the lock, too
+		l.drop()
+	}
+}
+
+// unlock tells the server: when it merely sees the session end it takes its
+// time, and the lane would lie idle meanwhile. The caller holds mu.
+func (l *laneLocks) unlock(query string, args ...any) {
+	if l.session == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
-	if _, err := l.session.Exec(ctx, `SELECT pg_advisory_unlock($1, $2)`, int32(lockClass), lock.key.advisory()); err != nil {
+	if _, err := l.session.Exec(ctx, query, args...); err != nil {
 		l.drop()
 	}
 }
@@ -219,6 +224,7 @@ func (l *laneLocks) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	l.unlock(`SELECT pg_advisory_unlock_all()`)
 	l.drop()
 	l.lose()
 }

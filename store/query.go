@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 
@@ -41,7 +42,9 @@ func many[T any](ctx context.Context, c conn, scan func(scanner) (T, error), que
 	for rows.Next() {
 		v, err := scan(rows.Scan)
 		if err != nil {
-			return nil, mapError(err)
+			// When the context ends, database/sql closes the rows under the
+			// scan, and only Err knows why.
+			return nil, mapError(cmp.Or(rows.Err(), err))
 		}
 		all = append(all, v)
 	}
