@@ -218,8 +218,6 @@ func rolledBack(w *world, fn func(domain.Commands) error) error {
 	return result
 }
 
-var errRollBack = domain.Errorf(domain.CodeInternal, "roll back")
-
 type inside struct{ tx domain.Tx }
 
 func (i inside) Read(_ context.Context, fn func(domain.Reader) error) error { return fn(i.tx) }

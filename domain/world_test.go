@@ -43,18 +43,20 @@ func eachWorld(t *testing.T, fn func(w *world)) {
 type rehearsed struct{ domain.UnitOfWork }
 
 func (u rehearsed) Write(ctx context.Context, fn func(domain.Tx) error) error {
-	errRehearsal := errors.New("roll back")
 	err := u.UnitOfWork.Write(ctx, func(tx domain.Tx) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return errRehearsal
+		return errRollBack
 	})
-	if !errors.Is(err, errRehearsal) {
+	if !errors.Is(err, errRollBack) {
 		return err
 	}
 	return u.UnitOfWork.Write(ctx, fn)
 }
+
+// errRollBack ends a transaction that is to come to nothing.
+var errRollBack = errors.New("roll back")
 
 // news takes what is in the outbox, oldest first.
 func (w *world) news() []domain.Event {

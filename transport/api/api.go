@@ -33,7 +33,8 @@ type Directory interface {
 	WorkspacesOfUser(ctx context.Context, userID string) ([]domain.Workspace, error)
 }
 
-// Config is what the API works with. All but the last three are required.
+// Config is what the API works with. Required are those from Commands to
+// Cookies, and Online.
 type Config struct {
 	Commands  domain.Commands
 	Reader    domain.Reader
@@ -51,6 +52,11 @@ type Config struct {
 	Demo bool
 	// MaxBodyBytes bounds a request's body (default 65,536).
 	MaxBodyBytes int64
+	// ReadTimeout bounds how long a body may take to arrive (default 10 s).
+	ReadTimeout time.Duration
+	// WriteTimeout bounds a request from its headers to the answer's last byte,
+	// so that nobody ties up the server by not reading (default 30 s).
+	WriteTimeout time.Duration
 }
 
 // API serves the routes of the table.
@@ -65,6 +71,12 @@ func New(cfg Config) *API {
 	}
 	if cfg.MaxBodyBytes <= 0 {
 		cfg.MaxBodyBytes = 64 << 10
+	}
+	if cfg.ReadTimeout <= 0 {
+		cfg.ReadTimeout = 10 * time.Second
+	}
+	if cfg.WriteTimeout <= 0 {
+		cfg.WriteTimeout = 30 * time.Second
 	}
 	return &API{cfg}
 }

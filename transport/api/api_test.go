@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -42,7 +41,7 @@ func eachSite(t *testing.T, fn func(s *site)) {
 		cookies := auth.NewCookieSessions(db.Reader(), auth.CookieConfig{Now: now})
 		engine := api.NewEngine(slog.New(slog.DiscardHandler))
 		api.New(api.Config{
-			Commands: commands, Reader: db.Reader(), Directory: directory{db},
+			Commands: commands, Reader: db.Reader(), Directory: db,
 			Sessions: cookies, Cookies: cookies, Demo: true,
 			Online:      func(string) []string { return s.online },
 			OnSignedOut: func(id string) { s.signedOut = append(s.signedOut, id) },
@@ -50,23 +49,6 @@ func eachSite(t *testing.T, fn func(s *site)) {
 		s.handler = engine
 		fn(s)
 	})
-}
-
-// directory asks for a user's workspaces one by one.
-type directory struct{ *store.Store }
-
-func (d directory) WorkspacesOfUser(ctx context.Context, userID string) ([]domain.Workspace, error) {
-	var out []domain.Workspace
-	for _, slug := range []string{"acme", "globex"} {
-		workspace, err := d.Reader().WorkspaceBySlug(ctx, slug)
-		if err != nil {
-			return nil, err
-		}
-		if _, err = d.Reader().MemberByUser(ctx, workspace.ID, userID); err == nil {
-			out = append(out, workspace)
-		}
-	}
-	return out, nil
 }
 
 // answer is what came back.
@@ -257,56 +239,56 @@ func TestRefusals(t *testing.T) {
 		code                   domain.Code
 		field                  string
 	}{
-		"nobody":                  {"", "GET", acme + "/snapshot", "", nil, 401, "unauthenticated", ""},
-		"nobody, a command":       {"", "POST", acme + "/rooms", `{"name":"x"}`, nil, 401, "unauthenticated", ""},
-		"forged cookie":           {"", "GET", "/v1/me", "", []string{"Cookie", "orbit_session=forged"}, 401, "unauthenticated", ""},
-		"unknown workspace":       {"owner", "GET", "/v1/workspaces/nowhere/snapshot", "", nil, 404, "not_found", ""},
-		"foreign workspace":       {"guest", "GET", "/v1/workspaces/globex/snapshot", "", nil, 404, "not_found", ""},
-		"malformed slug":          {"guest", "GET", "/v1/workspaces/%00%ff/snapshot", "", nil, 404, "not_found", ""},
-		"unknown route":           {"owner", "GET", "/v1/nothing", "", nil, 404, "not_found", ""},
-		"trailing slash":          {"owner", "GET", "/v1/me/", "", nil, 404, "not_found", ""},
-		"wrong method":            {"owner", "DELETE", "/v1/me", "", nil, 405, "method_not_allowed", ""},
-		"foreign origin":          {"owner", "POST", acme + "/rooms", `{"name":"x"}`, []string{"Origin", "https://evil.test"}, 403, "forbidden", ""},
-		"another port's origin":   {"owner", "POST", acme + "/rooms", `{"name":"x"}`, []string{"Origin", "http://example.com:9999"}, 403, "forbidden", ""},
-		"null origin":             {"owner", "DELETE", acme + "/rooms/{room:random}", "", []string{"Origin", "null"}, 403, "forbidden", ""},
-		"foreign origin, login":   {"", "POST", "/v1/demo/login", `{"user":"owner"}`, []string{"Origin", "https://evil.test"}, 403, "forbidden", ""},
-		"no media type":           {"owner", "POST", acme + "/rooms", `{"name":"x"}`, []string{"Content-Type", ""}, 415, "invalid", "Content-Type"},
-		"a form":                  {"owner", "POST", acme + "/rooms", `name=x`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "invalid", "Content-Type"},
-		"text, as a form can":     {"owner", "POST", acme + "/rooms", `{"name":"x"}`, []string{"Content-Type", "text/plain"}, 415, "invalid", "Content-Type"},
-		"too large":               {"owner", "POST", acme + "/rooms", big, nil, 413, "too_large", ""},
-		"no body":                 {"owner", "POST", acme + "/rooms", "", []string{"Content-Type", "application/json"}, 400, "invalid", ""},
-		"not JSON":                {"owner", "POST", acme + "/rooms", `{"name":`, nil, 400, "invalid", ""},
-		"not an object":           {"owner", "POST", acme + "/rooms", `[{"name":"x"}]`, nil, 400, "invalid", ""},
-		"null":                    {"owner", "POST", acme + "/rooms", `null`, nil, 400, "invalid", ""},
-		"two objects":             {"owner", "POST", acme + "/rooms", `{"name":"x"}{"name":"y"}`, nil, 400, "invalid", ""},
-		"something after":         {"owner", "POST", acme + "/rooms", `{"name":"x"}]`, nil, 400, "invalid", ""},
-		"not UTF-8":               {"owner", "POST", acme + "/rooms", "{\"name\":\"\xff\"}", nil, 400, "invalid", ""},
-		"deeply nested":           {"owner", "POST", acme + "/rooms", `{"name":` + strings.Repeat("[", 20_000), nil, 400, "invalid", ""},
-		"unknown field":           {"owner", "POST", acme + "/rooms", `{"name":"x","colour":"red"}`, nil, 400, "invalid", "colour"},
-		"unknown field, our own":  {"owner", "PATCH", acme + "/members/{member:guest}", `{"userId":"usr_1"}`, nil, 400, "invalid", "userId"},
-		"wrong type":              {"owner", "POST", acme + "/rooms", `{"name":7}`, nil, 400, "invalid", "name"},
-		"wrong type in a list":    {"owner", "POST", acme + "/teams", `{"name":"x","memberIds":[7]}`, nil, 400, "invalid", "memberIds"},
-		"not a whole number":      {"owner", "PATCH", acme + "/subscription", `{"seats":1.5}`, nil, 400, "invalid", "seats"},
-		"huge number":             {"owner", "PATCH", acme + "/subscription", `{"seats":1e400}`, nil, 400, "invalid", "seats"},
-		"NUL":                     {"owner", "POST", acme + "/rooms", `{"name":"a\u0000b"}`, nil, 400, "invalid", "name"},
-		"malformed id":            {"owner", "DELETE", acme + "/rooms/%20%27%00", "", nil, 404, "not_found", ""},
-		"another kind's id":       {"owner", "DELETE", acme + "/rooms/{member:guest}", "", nil, 404, "not_found", ""},
-		"id of another tenant":    {"owner", "PATCH", "/v1/workspaces/globex/members/{member:guest}", `{"name":"x"}`, nil, 404, "not_found", ""},
-		"role of another tenant":  {"owner", "POST", "/v1/workspaces/globex/members", `{"email":"a@b.test","roleId":"{role:admin}"}`, nil, 404, "not_found", "roleId"},
-		"not allowed":             {"guest", "POST", acme + "/teams", `{"name":"x"}`, nil, 403, "forbidden", ""},
-		"billing is the owner's":  {"admin", "PATCH", acme + "/subscription", `{"plan":"x"}`, nil, 403, "forbidden", ""},
-		"somebody else's room":    {"guest", "GET", acme + "/rooms/{room:leads}/messages", "", nil, 404, "not_found", ""},
-		"last owner":              {"owner", "DELETE", acme + "/members/{member:owner}", "", nil, 409, "last_owner", ""},
-		"role in use":             {"owner", "DELETE", acme + "/roles/{role:guest}", "", nil, 422, "system_role", ""},
-		"seats below members":     {"owner", "PATCH", acme + "/subscription", `{"seats":1}`, nil, 409, "seats_below_members", "seats"},
-		"member already":          {"owner", "POST", acme + "/members", `{"email":"guest@acme.test"}`, nil, 409, "conflict", "email"},
-		"slug taken":              {"owner", "PATCH", acme, `{"slug":"globex"}`, nil, 409, "conflict", "slug"},
-		"private is fixed":        {"owner", "PATCH", acme + "/rooms/{room:general}", `{"private":true}`, nil, 422, "unprocessable", "private"},
-		"limit isn't a number":    {"owner", "GET", acme + "/rooms/{room:general}/messages?limit=x", "", nil, 400, "invalid", "limit"},
-		"limit too high":          {"owner", "GET", acme + "/rooms/{room:general}/messages?limit=201", "", nil, 400, "invalid", "limit"},
-		"before isn't an id":      {"owner", "GET", acme + "/rooms/{room:general}/messages?before=%00", "", nil, 400, "invalid", "before"},
-		"login as somebody else":  {"", "POST", "/v1/demo/login", `{"user":"root"}`, nil, 400, "invalid", "user"},
-		"logout without a sesson": {"", "POST", "/v1/logout", "", nil, 401, "unauthenticated", ""},
+		"nobody":                   {"", "GET", acme + "/snapshot", "", nil, 401, "unauthenticated", ""},
+		"nobody, a command":        {"", "POST", acme + "/rooms", `{"name":"x"}`, nil, 401, "unauthenticated", ""},
+		"forged cookie":            {"", "GET", "/v1/me", "", []string{"Cookie", "orbit_session=forged"}, 401, "unauthenticated", ""},
+		"unknown workspace":        {"owner", "GET", "/v1/workspaces/nowhere/snapshot", "", nil, 404, "not_found", ""},
+		"foreign workspace":        {"guest", "GET", "/v1/workspaces/globex/snapshot", "", nil, 404, "not_found", ""},
+		"malformed slug":           {"guest", "GET", "/v1/workspaces/%00%ff/snapshot", "", nil, 404, "not_found", ""},
+		"unknown route":            {"owner", "GET", "/v1/nothing", "", nil, 404, "not_found", ""},
+		"trailing slash":           {"owner", "GET", "/v1/me/", "", nil, 404, "not_found", ""},
+		"wrong method":             {"owner", "DELETE", "/v1/me", "", nil, 405, "method_not_allowed", ""},
+		"foreign origin":           {"owner", "POST", acme + "/rooms", `{"name":"x"}`, []string{"Origin", "https://evil.test"}, 403, "forbidden", ""},
+		"another port's origin":    {"owner", "POST", acme + "/rooms", `{"name":"x"}`, []string{"Origin", "http://example.com:9999"}, 403, "forbidden", ""},
+		"null origin":              {"owner", "DELETE", acme + "/rooms/{room:random}", "", []string{"Origin", "null"}, 403, "forbidden", ""},
+		"foreign origin, login":    {"", "POST", "/v1/demo/login", `{"user":"owner"}`, []string{"Origin", "https://evil.test"}, 403, "forbidden", ""},
+		"no media type":            {"owner", "POST", acme + "/rooms", `{"name":"x"}`, []string{"Content-Type", ""}, 415, "invalid", "Content-Type"},
+		"a form":                   {"owner", "POST", acme + "/rooms", `name=x`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "invalid", "Content-Type"},
+		"text, as a form can":      {"owner", "POST", acme + "/rooms", `{"name":"x"}`, []string{"Content-Type", "text/plain"}, 415, "invalid", "Content-Type"},
+		"too large":                {"owner", "POST", acme + "/rooms", big, nil, 413, "too_large", ""},
+		"no body":                  {"owner", "POST", acme + "/rooms", "", []string{"Content-Type", "application/json"}, 400, "invalid", ""},
+		"not JSON":                 {"owner", "POST", acme + "/rooms", `{"name":`, nil, 400, "invalid", ""},
+		"not an object":            {"owner", "POST", acme + "/rooms", `[{"name":"x"}]`, nil, 400, "invalid", ""},
+		"null":                     {"owner", "POST", acme + "/rooms", `null`, nil, 400, "invalid", ""},
+		"two objects":              {"owner", "POST", acme + "/rooms", `{"name":"x"}{"name":"y"}`, nil, 400, "invalid", ""},
+		"something after":          {"owner", "POST", acme + "/rooms", `{"name":"x"}]`, nil, 400, "invalid", ""},
+		"not UTF-8":                {"owner", "POST", acme + "/rooms", "{\"name\":\"\xff\"}", nil, 400, "invalid", ""},
+		"deeply nested":            {"owner", "POST", acme + "/rooms", `{"name":` + strings.Repeat("[", 20_000), nil, 400, "invalid", ""},
+		"unknown field":            {"owner", "POST", acme + "/rooms", `{"name":"x","colour":"red"}`, nil, 400, "invalid", "colour"},
+		"unknown field, our own":   {"owner", "PATCH", acme + "/members/{member:guest}", `{"userId":"usr_1"}`, nil, 400, "invalid", "userId"},
+		"wrong type":               {"owner", "POST", acme + "/rooms", `{"name":7}`, nil, 400, "invalid", "name"},
+		"wrong type in a list":     {"owner", "POST", acme + "/teams", `{"name":"x","memberIds":[7]}`, nil, 400, "invalid", "memberIds"},
+		"not a whole number":       {"owner", "PATCH", acme + "/subscription", `{"seats":1.5}`, nil, 400, "invalid", "seats"},
+		"huge number":              {"owner", "PATCH", acme + "/subscription", `{"seats":1e400}`, nil, 400, "invalid", "seats"},
+		"NUL":                      {"owner", "POST", acme + "/rooms", `{"name":"a\u0000b"}`, nil, 400, "invalid", "name"},
+		"malformed id":             {"owner", "DELETE", acme + "/rooms/%20%27%00", "", nil, 404, "not_found", ""},
+		"another kind's id":        {"owner", "DELETE", acme + "/rooms/{member:guest}", "", nil, 404, "not_found", ""},
+		"id of another tenant":     {"owner", "PATCH", "/v1/workspaces/globex/members/{member:guest}", `{"name":"x"}`, nil, 404, "not_found", ""},
+		"role of another tenant":   {"owner", "POST", "/v1/workspaces/globex/members", `{"email":"a@b.test","roleId":"{role:admin}"}`, nil, 404, "not_found", "roleId"},
+		"not allowed":              {"guest", "POST", acme + "/teams", `{"name":"x"}`, nil, 403, "forbidden", ""},
+		"billing is the owner's":   {"admin", "PATCH", acme + "/subscription", `{"plan":"x"}`, nil, 403, "forbidden", ""},
+		"somebody else's room":     {"guest", "GET", acme + "/rooms/{room:leads}/messages", "", nil, 404, "not_found", ""},
+		"last owner":               {"owner", "DELETE", acme + "/members/{member:owner}", "", nil, 409, "last_owner", ""},
+		"role in use":              {"owner", "DELETE", acme + "/roles/{role:guest}", "", nil, 422, "system_role", ""},
+		"seats below members":      {"owner", "PATCH", acme + "/subscription", `{"seats":1}`, nil, 409, "seats_below_members", "seats"},
+		"member already":           {"owner", "POST", acme + "/members", `{"email":"guest@acme.test"}`, nil, 409, "conflict", "email"},
+		"slug taken":               {"owner", "PATCH", acme, `{"slug":"globex"}`, nil, 409, "conflict", "slug"},
+		"private is fixed":         {"owner", "PATCH", acme + "/rooms/{room:general}", `{"private":true}`, nil, 422, "unprocessable", "private"},
+		"limit isn't a number":     {"owner", "GET", acme + "/rooms/{room:general}/messages?limit=x", "", nil, 400, "invalid", "limit"},
+		"limit too high":           {"owner", "GET", acme + "/rooms/{room:general}/messages?limit=201", "", nil, 400, "invalid", "limit"},
+		"before isn't an id":       {"owner", "GET", acme + "/rooms/{room:general}/messages?before=%00", "", nil, 400, "invalid", "before"},
+		"login as somebody else":   {"", "POST", "/v1/demo/login", `{"user":"root"}`, nil, 400, "invalid", "user"},
+		"logout without a session": {"", "POST", "/v1/logout", "", nil, 401, "unauthenticated", ""},
 	}
 	eachSite(t, func(s *site) {
 		for name, c := range cases {

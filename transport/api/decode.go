@@ -30,7 +30,7 @@ func decode(w http.ResponseWriter, r *http.Request, max int64, v any) error {
 	case errors.As(err, &tooLarge):
 		return domain.Errorf(domain.CodeTooLarge, "the body is larger than %d bytes", max)
 	case err != nil:
-		return domain.Wrap(err, domain.CodeInvalid, "the body ended early")
+		return domain.Wrap(err, domain.CodeInvalid, "the body did not arrive in full, or not in time")
 	case !utf8.Valid(body):
 		// encoding/json would replace what isn't, and store what nobody wrote.
 		return domain.Errorf(domain.CodeInvalid, "the body is not valid UTF-8")

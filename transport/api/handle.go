@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -46,6 +47,7 @@ func (a *API) serve(route Route) gin.HandlerFunc {
 
 func (a *API) run(c *gin.Context, route Route) error {
 	r := request{API: a, Context: c}
+	a.limitTime(c)
 	if route.Method != http.MethodGet {
 		// The cookie travels with other sites' requests too, if they come from
 		// another port of this host: only the Origin tells.
@@ -60,6 +62,20 @@ func (a *API) run(c *gin.Context, route Route) error {
 		}
 	}
 	return route.handle(r)
+}
+
+// limitTime sets deadlines on the connection. The server has none, for it
+// serves streams too. Each lasts for this request alone: net/http lifts the
+// one when the body has been read, and the other after the answer.
+func (a *API) limitTime(c *gin.Context) {
+	// An error says that the writer is no connection: there is nothing to limit.
+	conn := http.NewResponseController(c.Writer)
+	_ = conn.SetWriteDeadline(time.Now().Add(a.WriteTimeout))
+	// Without a body net/http is reading ahead already, and would take a
+	// deadline for the client's end.
+	if c.Request.Body != http.NoBody {
+		_ = conn.SetReadDeadline(time.Now().Add(a.ReadTimeout))
+	}
 }
 
 // writeUnsupported answers 415: the one status here that problem's table has
