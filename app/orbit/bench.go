@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -92,7 +93,8 @@ func (c benchLatencyCmd) Run(ctx context.Context, con console) error {
 
 type benchIdleCmd struct {
 	scratch
-	Tabs int `default:"1000" help:"Idle WebSocket tabs to open."`
+	Tabs   int           `default:"1000" help:"Idle WebSocket tabs to open."`
+	Settle time.Duration `default:"10s" help:"How long the server is left alone before its memory is read."`
 }
 
 func (c benchIdleCmd) Run(ctx context.Context, con console) error {
@@ -107,7 +109,16 @@ func (c benchIdleCmd) Run(ctx context.Context, con console) error {
 			return err
 		}
 		target.Rooms = nil
-		result, err := bench.Idle(ctx, bench.IdleOptions{Target: target, Tabs: c.Tabs, PID: s.cmd.Process.Pid, Progress: con.err})
+		result, err := bench.Idle(ctx, bench.IdleOptions{
+			Target: target, Tabs: c.Tabs, PID: s.cmd.Process.Pid, Progress: con.err,
+			Quiesce: func(ctx context.Context) error {
+				select {
+				case <-time.After(c.Settle):
+				case <-ctx.Done():
+				}
+				return ctx.Err()
+			},
+		})
 		if err != nil {
 			return err
 		}
@@ -139,6 +150,14 @@ func (c benchPipelineCmd) Run(ctx context.Context, con console) error {
 		if err != nil {
 			return err
 		}
+		// Each event leads to one entry, told of after its commit. Asking the
+		// database how much is left would cost more than the work itself.
+		var projected atomic.Int64
+		count := func(appended []domain.Appended) {
+			for _, a := range appended {
+				projected.Add(int64(len(a.Entries)))
+			}
+		}
 		// Made once the backlog is there, so that nothing consumes it before.
 		var p *pipeline.Pipeline
 		defer func() {
@@ -150,19 +169,12 @@ func (c benchPipelineCmd) Run(ctx context.Context, con console) error {
 			Backlog: c.Backlog, Progress: con.err,
 			Fill: func(ctx context.Context, n int) error { return fill(ctx, s, members, n) },
 			Start: func(ctx context.Context) (err error) {
-				if p, err = pipeline.New(s, handlers.Table(), pipeline.Config{}); err != nil {
+				if p, err = pipeline.New(s, handlers.Table(), pipeline.Config{OnAppended: count}); err != nil {
 					return err
 				}
 				return p.Start(ctx)
 			},
-			Drained: func(ctx context.Context) (int, error) {
-				stats, err := s.OutboxStats(ctx)
-				done := c.Backlog
-				for _, lane := range stats {
-					done -= int(lane.Pending)
-				}
-				return done, err
-			},
+			Drained: func(context.Context) (int, error) { return int(projected.Load()), nil },
 		})
 		if err != nil {
 			return err

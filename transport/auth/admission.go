@@ -78,6 +78,12 @@ func (a *Admission) Admit(r *http.Request) (hub.Options, error) {
 	}, nil
 }
 
+// SignedIn tells who sent the request, whatever they are a member of. Errors:
+// those of Sessions.Authenticate.
+func (a *Admission) SignedIn(r *http.Request) (Identity, error) {
+	return a.sessions.Authenticate(r.Context(), r)
+}
+
 // identify goes from the request to a membership. Every way to fail that an
 // outsider can bring about looks the same.
 func (a *Admission) identify(r *http.Request, slug string) (hub.Identity, error) {

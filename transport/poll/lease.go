@@ -96,12 +96,12 @@ type leases struct {
 	closed bool
 }
 
-// add takes in a new lease, with the turn on it.
-func (ls *leases) add(l *lease) bool {
+// add takes in a new lease, with the turn on it, unless the server is closed.
+func (ls *leases) add(l *lease) (newer <-chan struct{}, ok bool) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.closed {
-		return false
+		return nil, false
 	}
 	if ls.byID == nil {
 		ls.byID = map[string]*lease{}
@@ -109,7 +109,14 @@ func (ls *leases) add(l *lease) bool {
 	ls.byID[l.session.ID()] = l
 	l.newer, l.polls = make(chan struct{}), 1
 	l.turn <- struct{}{}
-	return true
+	return l.newer, true
+}
+
+// get looks a session up.
+func (ls *leases) get(id string) *lease {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.byID[id]
 }
 
 // find looks a session up, and counts the caller's poll in: done counts it out.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -80,23 +81,23 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 		problem.MethodNotAllowed(w, r, http.MethodGet)
 		return
 	}
+	query := r.URL.Query()
 	options, err := s.admission.Admit(r)
+	if domain.CodeOf(err) == domain.CodeUnauthenticated {
+		options, err = s.lastWords(r, query, err)
+	}
 	if err != nil {
 		problem.Write(w, r, err)
 		return
 	}
-	query := r.URL.Query()
 	wait, err := parseWait(query.Get("wait"))
 	if err != nil {
 		problem.Write(w, r, err)
 		return
 	}
 	control := http.NewResponseController(w)
-	// The server's ReadTimeout is for requests. While we wait, net/http reads on
-	// to notice a client that goes, and would take the timeout for one.
-	_ = control.SetReadDeadline(time.Time{})
-
 	err = s.poll(r.Context(), query.Get("session"), options, wait, func(ans Answer) {
+		// The server's WriteTimeout counts from the request on.
 		_ = control.SetWriteDeadline(time.Now().Add(s.cfg.WriteWait))
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
@@ -106,6 +107,22 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 	if err != nil && r.Context().Err() == nil {
 		problem.Write(w, r, err)
 	}
+}
+
+// lastWords lets a session go on whose membership has just ended, as a socket
+// would: the hub knows up to which entry it may read, and ends it there. So a
+// poller, too, learns of its own removal, and why there is no more. refused is
+// returned to everybody else.
+func (s *Server) lastWords(r *http.Request, query url.Values, refused error) (hub.Options, error) {
+	l := s.leases.get(query.Get("session"))
+	if l == nil {
+		return hub.Options{}, refused
+	}
+	signedIn, err := s.admission.SignedIn(r)
+	if err != nil || signedIn.SessionID != l.identity.AuthSessionID {
+		return hub.Options{}, refused
+	}
+	return hub.Options{Identity: l.identity, Position: query.Get("position"), Rooms: l.rooms}, nil
 }
 
 func parseWait(s string) (time.Duration, error) {
@@ -139,17 +156,13 @@ func (s *Server) poll(ctx context.Context, id string, options hub.Options, wait 
 		// Only when the new session has joined: presence mustn't flip.
 		defer s.leases.drop(l)
 	}
-	l, err := s.open(ctx, options)
+	l, newer, err := s.open(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer s.leases.done(l)
 	defer l.give()
-	ans, err := s.collect(ctx, l)
-	if err == nil && len(ans.Events) == 0 {
-		// Without a hello the client would have nothing to go on with.
-		err = domain.Errorf(domain.CodeUnavailable, "the log can't be read now")
-	}
+	ans, err := s.await(ctx, l, newer, wait) // doesn't: hello is due
 	if err != nil {
 		s.leases.drop(l)
 		return err
@@ -159,21 +172,22 @@ func (s *Server) poll(ctx context.Context, id string, options hub.Options, wait 
 }
 
 // open registers a session, and has the turn on it.
-func (s *Server) open(ctx context.Context, options hub.Options) (*lease, error) {
+func (s *Server) open(ctx context.Context, options hub.Options) (*lease, <-chan struct{}, error) {
 	l := newLease(options)
 	options.Transport = hub.Poll
 	options.OnReady = l.wake
 	options.OnClose = l.end
 	session, err := s.hub.Register(ctx, options)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l.session = session // OnClose waits for the first Next
-	if !s.leases.add(l) {
+	newer, ok := s.leases.add(l)
+	if !ok {
 		session.Close(false)
-		return nil, domain.Errorf(domain.CodeUnavailable, "the server is shutting down")
+		return nil, nil, domain.Errorf(domain.CodeUnavailable, "the server is shutting down")
 	}
-	return l, nil
+	return l, newer, nil
 }
 
 // await answers what is due, or waits for it.

@@ -404,7 +404,6 @@ func TestRefusals(t *testing.T) {
 	require.Equal(t, http.StatusTooManyRequests, another.status(""))
 }
 
-// Without a hello the client would have no session to go on with.
 func TestLogAway(t *testing.T) {
 	r := start(t, poll.Config{}, hub.Config{RingSize: 1})
 	r.AppendMany(10)
