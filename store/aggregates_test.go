@@ -133,6 +133,15 @@ func TestMembers(t *testing.T) {
 		require.Equal(t, guest, got)
 
 		note := domain.Notification{ID: domain.NewID("ntf"), WorkspaceID: w.ID, MemberID: guest.ID, Title: "Hi", Body: "there", At: domain.At(time.Now())}
+		second, _, _ := storetest.SeedWorkspace(t, s)
+		workspaces, err := s.WorkspacesOfUser(ctx, guest.UserID)
+		require.NoError(t, err)
+		require.Equal(t, []domain.Workspace{w}, workspaces)
+		workspaces, err = s.WorkspacesOfUser(ctx, "usr_nobody")
+		require.NoError(t, err)
+		require.NotContains(t, workspaces, second)
+		require.Empty(t, workspaces)
+
 		team := domain.Team{ID: domain.NewID("team"), Version: 1, WorkspaceID: w.ID, Name: "All", MemberIDs: []string{owner.ID, guest.ID}}
 		write(t, s, func(ctx context.Context, tx domain.Tx) error {
 			if err := tx.InsertNotification(ctx, note); err != nil {

@@ -79,9 +79,7 @@ var uniques = []struct{ postgres, sqlite, field, message string }{
 // CodeUnavailable, anything else into CodeInternal. A canceled context passes
 // through untouched (errors.Is(err, context.Canceled) holds), and so does what
 // is mapped already. The package's own methods have applied it.
-func MapError(err error) error { return mapError(err) }
-
-func mapError(err error) error {
+func MapError(err error) error {
 	var coded *domain.Error
 	switch {
 	case err == nil, errors.As(err, &coded), errors.Is(err, context.Canceled):

@@ -44,16 +44,16 @@ func TestMapError(t *testing.T) {
 		{context.DeadlineExceeded, domain.CodeUnavailable, true, false},
 		{errors.New("what?"), domain.CodeInternal, false, false},
 	} {
-		err := mapError(c.err)
+		err := MapError(c.err)
 		require.Equal(t, c.code, domain.CodeOf(err), "%v", c.err)
 		require.Equal(t, c.transient, domain.IsTransient(err), "%v", c.err)
 		require.Equal(t, c.rerun, retryable(err), "%v", c.err)
 		require.ErrorIs(t, err, c.err, "the cause is kept for the log")
-		require.Same(t, err, mapError(err), "mapped once")
+		require.Same(t, err, MapError(err), "mapped once")
 	}
-	require.NoError(t, mapError(nil))
+	require.NoError(t, MapError(nil))
 	canceled := fmt.Errorf("query: %w", context.Canceled)
-	require.Same(t, canceled, mapError(canceled))
+	require.Same(t, canceled, MapError(canceled))
 }
 
 // SQLite's own errors can only be had from SQLite.
@@ -73,20 +73,20 @@ func TestMapSQLiteErrors(t *testing.T) {
 	require.NoError(t, err)
 	_, busy := b.Begin()
 	require.NoError(t, tx.Rollback())
-	require.True(t, retryable(mapError(busy)), "%v", busy)
-	require.True(t, domain.IsTransient(mapError(busy)))
+	require.True(t, retryable(MapError(busy)), "%v", busy)
+	require.True(t, domain.IsTransient(MapError(busy)))
 
 	_, err = a.Exec(`PRAGMA max_page_count = 2`)
 	require.NoError(t, err)
 	_, full := a.Exec(`CREATE TABLE big AS SELECT randomblob(100000)`)
-	require.True(t, domain.IsTransient(mapError(full)), "%v", full)
+	require.True(t, domain.IsTransient(MapError(full)), "%v", full)
 	_, missing := a.Exec(`SELECT * FROM nowhere`)
-	require.Equal(t, domain.CodeInternal, domain.CodeOf(mapError(missing)))
+	require.Equal(t, domain.CodeInternal, domain.CodeOf(MapError(missing)))
 }
 
 // Every constraint that users can run into has its row in the table.
 func TestUniqueViolationsNameTheField(t *testing.T) {
-	err := mapError(&pgconn.PgError{Code: "23505", ConstraintName: "users_email"})
+	err := MapError(&pgconn.PgError{Code: "23505", ConstraintName: "users_email"})
 	var coded *domain.Error
 	require.ErrorAs(t, err, &coded)
 	require.Equal(t, "email", coded.Field)

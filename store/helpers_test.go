@@ -31,14 +31,25 @@ func execSQL(t testing.TB, s *store.Store, query string, args ...any) {
 }
 
 // value reads one value.
-func value[T any](t testing.TB, s *store.Store, query string, args ...any) (v T) {
+func value[T any](t testing.TB, s *store.Store, query string, args ...any) T {
 	t.Helper()
-	rows, err := s.ReadDB().QueryContext(t.Context(), query, args...)
+	all := values[T](t, s.ReadDB(), query, args...)
+	require.Len(t, all, 1, query)
+	return all[0]
+}
+
+func values[T any](t testing.TB, db store.DB, query string, args ...any) (all []T) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), query, args...)
 	require.NoError(t, err)
 	defer rows.Close()
-	require.True(t, rows.Next(), "no row for %s", query)
-	require.NoError(t, rows.Scan(&v))
-	return v
+	for rows.Next() {
+		var v T
+		require.NoError(t, rows.Scan(&v))
+		all = append(all, v)
+	}
+	require.NoError(t, rows.Err())
+	return all
 }
 
 func requireCode(t testing.TB, code domain.Code, err error) {

@@ -114,20 +114,20 @@ func (l *laneLocks) lock(ctx context.Context, key laneKey) (epoch int64, err err
 	defer cancel()
 	if l.session == nil {
 		if err := l.connect(ctx); err != nil {
-			return 0, mapError(err)
+			return 0, MapError(err)
 		}
 	}
 	var got bool
 	if err := l.session.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, $2)`, int32(lockClass), key.advisory()).Scan(&got); err != nil {
 		l.drop()
-		return 0, mapError(err)
+		return 0, MapError(err)
 	}
 	if !got {
 		return 0, nil
 	}
 	if err := l.session.QueryRow(ctx, raiseLaneEpoch, key.topic, key.lane).Scan(&epoch); err != nil {
 		l.drop()
-		return 0, mapError(err)
+		return 0, MapError(err)
 	}
 	return epoch, nil
 }

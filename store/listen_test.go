@@ -83,13 +83,14 @@ func TestOrbitPublish(t *testing.T) {
 	heard := listen(t, s)
 	require.Equal(t, store.AnyLane, receive(t, heard, "connected"))
 
-	_, err := psql(t, dsn, `CREATE TABLE invoices (id INT);
+	_, err := psql(t, dsn, `CREATE TEMP TABLE invoices (id INT);
 		BEGIN; INSERT INTO invoices VALUES (1);
 		SELECT orbit_publish('invoices.paid', 'ws_1', 'inv_1'); ROLLBACK;`)
 	require.NoError(t, err)
 	require.Zero(t, value[int](t, s, `SELECT COUNT(*) FROM outbox`))
 
-	id, err := psql(t, dsn, `BEGIN; INSERT INTO invoices VALUES (2);
+	id, err := psql(t, dsn, `CREATE TEMP TABLE invoices (id INT);
+		BEGIN; INSERT INTO invoices VALUES (2);
 		SELECT orbit_publish('invoices.paid', 'ws_2', 'inv_2', '{"version": 3}'); COMMIT;`)
 	require.NoError(t, err)
 	lane := store.LaneOf("ws_2", 7)

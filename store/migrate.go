@@ -70,7 +70,7 @@ func (s *Store) migrations() (*goose.Provider, error) {
 
 func migrationError(err error) error {
 	if err == nil || classify(err) != failUnknown {
-		return mapError(err)
+		return MapError(err)
 	}
 	return domain.Wrap(err, domain.CodeInternal, "the database schema could not be migrated")
 }

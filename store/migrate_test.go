@@ -1,14 +1,19 @@
 package store_test
 
 import (
+	"database/sql"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/migrations"
 	"github.com/orbit/realtime/store"
 	"github.com/orbit/realtime/store/storetest"
 )
@@ -60,6 +65,40 @@ func TestSchemaCurrentOnlyLooks(t *testing.T) {
 			_, err = s.Reader().Workspace(t.Context(), "ws")
 			requireCode(t, domain.CodeInternal, err)
 		})
+	}
+}
+
+// The engines have the same tables and columns, and every migration can be
+// taken back and applied again.
+func TestMigrationsAgree(t *testing.T) {
+	columns := map[store.Dialect]string{
+		store.SQLite: `SELECT group_concat(t.name || '.' || c.name, ' ' ORDER BY t.name, c.name)
+			FROM sqlite_master t JOIN pragma_table_info(t.name) c
+			WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND t.name NOT LIKE 'goose%'`,
+		store.Postgres: `SELECT string_agg(table_name || '.' || column_name, ' ' ORDER BY table_name COLLATE "C", column_name COLLATE "C")
+			FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'`,
+	}
+	found := map[store.Dialect]string{}
+	for _, engine := range storetest.Engines(t) {
+		s := storetest.OpenDSN(t, storetest.EmptyDSN(t, engine))
+		_, err := s.Migrate(t.Context())
+		require.NoError(t, err)
+		found[engine] = value[string](t, s, columns[engine])
+
+		files, err := fs.Sub(migrations.FS, string(engine))
+		require.NoError(t, err)
+		dialect := map[store.Dialect]goose.Dialect{store.SQLite: goose.DialectSQLite3, store.Postgres: goose.DialectPostgres}[engine]
+		provider, err := goose.NewProvider(dialect, s.WriteDB().(*sql.DB), files)
+		require.NoError(t, err)
+		_, err = provider.DownTo(t.Context(), 0)
+		require.NoError(t, err)
+		require.Empty(t, value[sql.NullString](t, s, columns[engine]).String)
+		_, err = s.Migrate(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, found[engine], value[string](t, s, columns[engine]))
+	}
+	if len(found) == 2 {
+		require.Equal(t, strings.Fields(found[store.SQLite]), strings.Fields(found[store.Postgres]))
 	}
 }
 

@@ -124,10 +124,16 @@ func TestDatabaseAway(t *testing.T) {
 		"outbox": func() error {
 			query, args := s.OutboxSelect(store.Topic, 0, 1)
 			rows, err := s.ReadDB().QueryContext(ctx, query, args...)
-			if err == nil {
-				err = rows.Close()
+			if err != nil {
+				return store.MapError(err)
 			}
-			return store.MapError(err)
+			defer rows.Close()
+			for rows.Next() {
+				if _, err := store.ScanOutboxRow(rows.Scan); err != nil {
+					return err
+				}
+			}
+			return store.MapError(rows.Err())
 		},
 	}
 	for name, call := range calls {

@@ -53,7 +53,7 @@ func ScanOutboxRow(scan func(dest ...any) error) (OutboxRow, error) {
 	if row.Event.Metadata[MetaPoisonID] != "" {
 		row.Projected = false
 	}
-	return row, mapError(err)
+	return row, MapError(err)
 }
 
 // scanEvent scans eventColumns.

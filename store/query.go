@@ -35,7 +35,7 @@ func one[T any](ctx context.Context, c conn, what string, scan func(scanner) (T,
 func many[T any](ctx context.Context, c conn, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := c.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, mapError(err)
+		return nil, MapError(err)
 	}
 	defer rows.Close()
 	all := []T{}
@@ -44,12 +44,12 @@ func many[T any](ctx context.Context, c conn, scan func(scanner) (T, error), que
 		if err != nil {
 			// When the context ends, database/sql closes the rows under the
 			// scan, and only Err knows why.
-			return nil, mapError(cmp.Or(rows.Err(), err))
+			return nil, MapError(cmp.Or(rows.Err(), err))
 		}
 		all = append(all, v)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, mapError(err)
+		return nil, MapError(err)
 	}
 	return all, nil
 }
@@ -58,10 +58,10 @@ func many[T any](ctx context.Context, c conn, scan func(scanner) (T, error), que
 func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	res, err := c.ExecContext(ctx, query, args...)
 	if err != nil {
-		return 0, mapError(err)
+		return 0, MapError(err)
 	}
 	n, err := res.RowsAffected()
-	return n, mapError(err)
+	return n, MapError(err)
 }
 
 // scanValue scans a row of one column.
@@ -113,7 +113,7 @@ func (s *Store) inTx(ctx context.Context, fn func(conn) error) error {
 func transact(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil {
-		return mapError(err)
+		return MapError(err)
 	}
 	// After a commit this does nothing; otherwise its error adds nothing to
 	// the one on its way.
@@ -121,5 +121,5 @@ func transact(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(*sql
 	if err := fn(tx); err != nil {
 		return endedBy(ctx, err)
 	}
-	return endedBy(ctx, mapError(tx.Commit()))
+	return endedBy(ctx, MapError(tx.Commit()))
 }

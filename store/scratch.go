@@ -36,7 +36,7 @@ func Scratch(ctx context.Context, dsn string) (scratch string, drop func(context
 	run := func(ctx context.Context, statement string) error {
 		c, err := pgx.Connect(ctx, dsn)
 		if err != nil {
-			return mapError(err)
+			return MapError(err)
 		}
 		_, err = c.Exec(ctx, statement)
 		return errors.Join(err, c.Close(ctx))

@@ -89,10 +89,7 @@ func parseSQLite(dsn string) (path, synchronous string, err error) {
 	path, query, _ := strings.Cut(dsn, "?")
 	for _, scheme := range []string{"file:", "sqlite:"} {
 		if rest, ok := strings.CutPrefix(path, scheme); ok {
-			path = rest
-			if strings.HasPrefix(path, "//") { // an authority, which must be empty
-				path = path[2:]
-			}
+			path = strings.TrimPrefix(rest, "//") // an authority, which must be empty
 			break
 		}
 	}

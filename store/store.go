@@ -13,7 +13,7 @@
 //     only after every lower one.
 //   - An event leaves the outbox in the very transaction that writes what
 //     handling it led to.
-//   - Every error is a *domain.Error (see mapError), or the caller's own
+//   - Every error is a *domain.Error (see MapError), or the caller's own
 //     context.Canceled.
 package store
 
@@ -100,7 +100,7 @@ func (s *Store) Close() error {
 	if s.read != s.write {
 		err = errors.Join(err, s.read.Close())
 	}
-	return mapError(err)
+	return MapError(err)
 }
 
 // Dialect tells which engine this is.
@@ -109,9 +109,9 @@ func (s *Store) Dialect() Dialect { return s.dialect.name }
 // Ping asks the database for a sign of life.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.write.PingContext(ctx); err != nil {
-		return mapError(err)
+		return MapError(err)
 	}
-	return mapError(s.read.PingContext(ctx))
+	return MapError(s.read.PingContext(ctx))
 }
 
 // DB is what the bus runs its autocommit statements on.
@@ -120,10 +120,12 @@ type DB interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// ReadDB returns the handle for autocommit reads, WriteDB the one for
-// autocommit writes (on SQLite the single writer). Their errors are the
-// drivers' own: pass them through MapError.
-func (s *Store) ReadDB() DB  { return s.read }
+// ReadDB returns the handle for autocommit reads. Its errors are the driver's
+// own: pass them through MapError.
+func (s *Store) ReadDB() DB { return s.read }
+
+// WriteDB returns the handle for autocommit writes: on SQLite the single
+// writer. Its errors are the driver's own: pass them through MapError.
 func (s *Store) WriteDB() DB { return s.write }
 
 // autocommit is where single writing statements run.

@@ -104,7 +104,7 @@ func endedBy(ctx context.Context, err error) error {
 		return err
 	}
 	if errors.Is(err, sql.ErrTxDone) || errors.Is(err, sql.ErrConnDone) {
-		return mapError(ctx.Err())
+		return MapError(ctx.Err())
 	}
 	return err
 }

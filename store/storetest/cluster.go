@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -17,13 +18,17 @@ import (
 )
 
 // startCluster makes a PostgreSQL cluster in a temporary folder and starts it
-// on a free port. It ends after this process: see keeper.go.
+// on a free port. The keeper stops and removes it after this process.
 func startCluster() (*url.URL, error) {
 	initdb, err := findTool("initdb")
 	if err != nil {
 		return nil, err
 	}
-	postgres, err := findTool("postgres")
+	pgCtl, err := findTool("pg_ctl")
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
@@ -31,67 +36,67 @@ func startCluster() (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	as, err := clusterUser(dir)
-	if err != nil {
+	if err := tellKeeper("stop", pgCtl, dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if os.Geteuid() == 0 { // see asServer
+		uid, gid, err := serverUser()
+		if err != nil {
+			return nil, err
+		}
+		if err := os.Chown(dir, uid, gid); err != nil {
+			return nil, err
+		}
 	}
 	data := filepath.Join(dir, "data")
-	create := exec.Command(initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-	create.SysProcAttr, create.Dir = as, dir
-	if out, err := create.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(dir))
+	// Nothing in it outlives the tests: it needn't be safe from a power cut.
+	if err := asServer(dir, initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"); err != nil {
+		return nil, err
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+	options := fmt.Sprintf("-p %s -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off", port)
+	if err := asServer(dir, pgCtl, "-D", data, "-l", filepath.Join(dir, "log"), "-o", options, "-w", "start"); err != nil {
+		return nil, err
 	}
-	if err := startServer(dir, as, postgres, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-k", dir); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	u := &url.URL{Scheme: "postgres", User: url.User("postgres"), Host: "127.0.0.1:" + port, Path: "/postgres", RawQuery: "sslmode=disable"}
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		err := answers(u)
-		if err == nil || time.Now().After(deadline) {
-			return u, err
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	return &url.URL{Scheme: "postgres", User: url.User("postgres"), Host: "127.0.0.1:" + port, Path: "/postgres", RawQuery: "sslmode=disable"}, nil
 }
 
-// startServer starts the server, to be stopped when this process has ended.
-func startServer(dir string, as *syscall.SysProcAttr, server string, args ...string) error {
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd := exec.Command(server, args...)
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr, cmd.Dir = log, log, as, dir
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	return tellKeeper("stop", strconv.Itoa(cmd.Process.Pid), dir)
+// stopCluster undoes startCluster, however far that came.
+func stopCluster(pgCtl, dir string) error {
+	err := asServer(dir, pgCtl, "-D", filepath.Join(dir, "data"), "-m", "fast", "-w", "stop")
+	return errors.Join(err, os.RemoveAll(dir))
 }
 
-// clusterUser says who runs the server: it refuses to be root.
-func clusterUser(dir string) (*syscall.SysProcAttr, error) {
+// asServer runs one of PostgreSQL's tools: they refuse to be root.
+func asServer(dir, tool string, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, tool, args...)
 	// A group of its own: Ctrl-C is for the tests, the keeper stops the server.
-	attr := &syscall.SysProcAttr{Setpgid: true}
-	if os.Geteuid() != 0 {
-		return attr, nil
+	cmd.SysProcAttr, cmd.Dir = &syscall.SysProcAttr{Setpgid: true}, dir
+	if os.Geteuid() == 0 {
+		uid, gid, err := serverUser()
+		if err != nil {
+			return err
+		}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(tool), err, out)
+	}
+	return nil
+}
+
+func serverUser() (uid, gid int, err error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
 		if err != nil {
 			continue
 		}
-		uid, _ := strconv.Atoi(u.Uid) // numbers, on systems that have uids
-		gid, _ := strconv.Atoi(u.Gid)
-		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		return attr, os.Chown(dir, uid, gid)
+		uid, _ = strconv.Atoi(u.Uid) // numbers, on systems where this package builds
+		gid, _ = strconv.Atoi(u.Gid)
+		return uid, gid, nil
 	}
-	return nil, errors.New("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
+	return 0, 0, errors.New("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
 }
 
 // findTool looks on PATH and where Debian keeps each version's own tools,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,7 +34,7 @@ var keeper struct {
 }
 
 // tellKeeper gives the keeper a task for the end: "drop <server URL> <database>"
-// or "stop <pid of a server> <its folder>".
+// or "stop <pg_ctl> <folder of a cluster>".
 func tellKeeper(task ...string) error {
 	keeper.Lock()
 	defer keeper.Unlock()
@@ -75,7 +74,7 @@ func keep() {
 		case "drop":
 			dropDatabase(task[1], task[2])
 		case "stop":
-			stopServer(task[1], task[2])
+			_ = stopCluster(task[1], task[2])
 		}
 	}
 }
@@ -89,19 +88,4 @@ func dropDatabase(server, name string) {
 	}
 	defer func() { _ = c.Close(ctx) }()
 	_, _ = c.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
-}
-
-// stopServer asks for a fast shutdown, waits for it, and removes the cluster.
-func stopServer(pid, dir string) {
-	n, err := strconv.Atoi(pid)
-	if err != nil {
-		return
-	}
-	_ = syscall.Kill(n, syscall.SIGINT)
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if syscall.Kill(n, 0) == syscall.ESRCH {
-			break
-		}
-	}
-	_ = os.RemoveAll(dir)
 }

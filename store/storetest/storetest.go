@@ -56,7 +56,8 @@ func OpenDSN(t testing.TB, dsn string) *store.Store {
 	return s
 }
 
-// DSN names an empty, migrated database, dropped at the end of the test.
+// DSN names an empty, migrated database, for this test alone. A test that
+// changes the schema takes EmptyDSN and migrates it: databases are used again.
 func DSN(t testing.TB, engine Engine) string {
 	t.Helper()
 	if engine == store.Postgres {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -51,7 +52,7 @@ const victimEnv = "ORBIT_STORETEST_VICTIM"
 // What a test process made is gone after it, also when it was killed.
 func TestKeeper(t *testing.T) {
 	if os.Getenv(victimEnv) != "" {
-		os.Stdout.WriteString("\n" + DSN(t, store.Postgres) + "\n")
+		fmt.Printf("\n%s\n", DSN(t, store.Postgres))
 		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGKILL))
 	}
 	u := server(t)
