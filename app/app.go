@@ -81,6 +81,9 @@ func New(cfg config.Config, options ...Option) (*App, error) {
 	for _, option := range options {
 		option(a)
 	}
+	for _, warning := range cfg.Warnings() {
+		a.log.Warn(warning)
+	}
 	var err error
 	if a.publicListener, err = net.Listen("tcp", cfg.Addr); err != nil {
 		return nil, fmt.Errorf("ORBIT_ADDR: can't listen on %s: %w (choose another with --addr)", cfg.Addr, err)

@@ -64,9 +64,6 @@ func (a *App) wire() error {
 	streams := sse.New(a.hub, admission, sse.Config{WriteWait: cfg.WriteWait, Logger: a.log})
 
 	engine := api.NewEngine(a.log)
-	if err := engine.SetTrustedProxies(cfg.TrustedProxies); err != nil {
-		return domain.InvalidField("ORBIT_TRUSTED_PROXIES", "trusted proxies: %v", err)
-	}
 	api.New(api.Config{
 		Commands: a.commands(), Reader: a.store.Reader(), Directory: a.store,
 		Sessions: cookies, Cookies: cookies, Origins: origins,

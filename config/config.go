@@ -23,8 +23,7 @@ type Config struct {
 	Addr           string   `group:"Listeners" env:"ORBIT_ADDR" default:"127.0.0.1:8080" help:"Where clients connect, host:port. An empty host is every interface, port 0 any free one."`
 	AdminAddr      string   `group:"Listeners" env:"ORBIT_ADMIN_ADDR" default:"127.0.0.1:8081" help:"Where operators connect, host:port: health, metrics, console. Keep it off public networks."`
 	AllowedOrigins []string `group:"Listeners" env:"ORBIT_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins, such as https://app.example.com, whose pages may connect with cookies. Empty: the server's own origin alone."`
-	TrustedProxies []string `group:"Listeners" env:"ORBIT_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses or networks, such as 10.0.0.0/8, whose X-Forwarded-* headers are believed. Empty: nobody's."`
-	CookieSecure   string   `group:"Listeners" env:"ORBIT_COOKIE_SECURE" default:"auto" choices:"auto|always|never" help:"Whether the session cookie is for https alone. auto: when the request came over https."`
+	CookieSecure   string   `group:"Listeners" env:"ORBIT_COOKIE_SECURE" default:"auto" choices:"auto|always" help:"Whether the session cookie is for https alone. auto: when the request came over https. Behind a proxy that ends TLS, use always."`
 
 	DatabaseURL string `group:"Database" env:"DATABASE_URL" default:"orbit.db" secret:"true" help:"postgres://user:password@host/database, or the path of a SQLite file."`
 	DBMaxConns  int    `group:"Database" env:"ORBIT_DB_MAX_CONNS" default:"20" range:"4..1000" help:"Open connections to PostgreSQL at most. SQLite ignores it."`
@@ -43,7 +42,6 @@ type Config struct {
 	Heartbeat time.Duration `group:"Sessions" env:"ORBIT_HEARTBEAT" default:"25s" range:"1s..5m" help:"How often the server pings a session and tells it the current position."`
 	PongWait  time.Duration `group:"Sessions" env:"ORBIT_PONG_WAIT" default:"10s" range:"100ms..5m" help:"How long a WebSocket may take to answer a ping before it is closed. At most the heartbeat."`
 	WriteWait time.Duration `group:"Sessions" env:"ORBIT_WRITE_WAIT" default:"10s" range:"100ms..5m" help:"How long one write to a client may take before its session is closed."`
-	PollWait  time.Duration `group:"Sessions" env:"ORBIT_POLL_WAIT" default:"25s" range:"100ms..5m" help:"How long a long poll waits for an entry before it answers empty."`
 	PollLease time.Duration `group:"Sessions" env:"ORBIT_POLL_LEASE" default:"10s" range:"100ms..5m" help:"How soon the next poll must follow for the poller to stay online."`
 
 	PresenceGrace time.Duration `group:"Sessions" env:"ORBIT_PRESENCE_GRACE" default:"5s" range:"0s..5m" help:"How long a member whose last connection broke off stays online. A clean close is offline at once."`

@@ -132,7 +132,7 @@ func TestValidateNamesTheVariableAndTheMend(t *testing.T) {
 		{func(c *config.Config) { c.Drain = c.ShutdownTimeout }, "use less than ORBIT_SHUTDOWN_TIMEOUT, which is 20s"},
 		{func(c *config.Config) { c.LogFormat = "xml" }, `ORBIT_LOG_FORMAT (--log-format): "xml" is unknown; use one of auto, text, json`},
 		{func(c *config.Config) { c.LogLevel = "" }, "ORBIT_LOG_LEVEL"},
-		{func(c *config.Config) { c.CookieSecure = "yes" }, "use one of auto, always, never"},
+		{func(c *config.Config) { c.CookieSecure = "yes" }, "use one of auto, always"},
 		{func(c *config.Config) { c.Addr = "8080" }, `ORBIT_ADDR (--addr): "8080" is not an address`},
 		{func(c *config.Config) { c.Addr = "localhost:http" }, `port "http" is not a number`},
 		{func(c *config.Config) { c.AdminAddr = "localhost:70000" }, "ORBIT_ADMIN_ADDR (--admin-addr): "},
@@ -144,7 +144,6 @@ func TestValidateNamesTheVariableAndTheMend(t *testing.T) {
 		{func(c *config.Config) { c.AllowedOrigins = []string{"*"} }, "every web site"},
 		{func(c *config.Config) { c.AllowedOrigins = []string{"https://a.example/"} }, `"https://a.example/" is not an origin`},
 		{func(c *config.Config) { c.AllowedOrigins = []string{"a.example"} }, `"a.example" is not an origin`},
-		{func(c *config.Config) { c.TrustedProxies = []string{"10.0.0.0/33"} }, "ORBIT_TRUSTED_PROXIES (--trusted-proxies): "},
 	} {
 		c := config.Default()
 		tc.change(&c)
@@ -164,7 +163,6 @@ func TestValidateAccepts(t *testing.T) {
 		func(c *config.Config) { c.DatabaseURL = "file:orbit.db?mode=rwc" },
 		func(c *config.Config) { c.DatabaseURL = "file:///var/lib/orbit.db" },
 		func(c *config.Config) { c.DatabaseURL = "postgresql:///orbit?host=/run/postgresql" },
-		func(c *config.Config) { c.TrustedProxies = []string{"10.0.0.7", "fd00::/8"} },
 		func(c *config.Config) { c.AllowedOrigins = []string{"http://localhost:3000"} },
 	} {
 		c := config.Default()
@@ -194,8 +192,8 @@ func TestWarnings(t *testing.T) {
 		require.Equal(t, warns, len(c.Warnings()) == 1, addr)
 	}
 	c := config.Default()
-	c.Addr, c.Demo, c.CookieSecure = ":8080", true, "never"
-	require.Len(t, c.Warnings(), 2)
+	c.Addr, c.Demo = ":8080", true
+	require.Len(t, c.Warnings(), 1)
 }
 
 // One name in three spellings: the field, the variable and the flag.

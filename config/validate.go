@@ -44,13 +44,6 @@ func (c Config) Validate() error {
 			complain("ORBIT_ALLOWED_ORIGINS", "%s", mend)
 		}
 	}
-	for _, proxy := range c.TrustedProxies {
-		_, notAddr := netip.ParseAddr(proxy)
-		_, notPrefix := netip.ParsePrefix(proxy)
-		if notAddr != nil && notPrefix != nil {
-			complain("ORBIT_TRUSTED_PROXIES", "%q is neither an address nor a network; use one such as 10.0.0.7 or 10.0.0.0/8", proxy)
-		}
-	}
 	if c.PongWait > c.Heartbeat {
 		complain("ORBIT_PONG_WAIT", "%s is longer than ORBIT_HEARTBEAT, so that the next ping would come before the answer is overdue; use at most %s", short(c.PongWait), short(c.Heartbeat))
 	}
@@ -69,9 +62,6 @@ func (c Config) Warnings() []string {
 	}
 	if c.Demo && !loopback(c.Addr) {
 		warnings = append(warnings, fmt.Sprintf("ORBIT_DEMO lets anybody who reaches %s sign in as owner", c.Addr))
-	}
-	if c.CookieSecure == "never" && !loopback(c.Addr) {
-		warnings = append(warnings, "ORBIT_COOKIE_SECURE is never: session cookies travel unencrypted")
 	}
 	return warnings
 }
