@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -90,18 +89,18 @@ func (a *Admission) identify(r *http.Request, slug string) (hub.Identity, error)
 	ctx := r.Context()
 	user, err := a.sessions.Authenticate(ctx, r)
 	if err != nil {
-		return hub.Identity{}, outsider(err)
+		return hub.Identity{}, Outsider(err)
 	}
 	if !domain.ValidSlug(slug) {
-		return hub.Identity{}, outsider(domain.ErrNotFound)
+		return hub.Identity{}, Outsider(domain.ErrNotFound)
 	}
 	workspace, err := a.read.WorkspaceBySlug(ctx, slug)
 	if err != nil {
-		return hub.Identity{}, outsider(err)
+		return hub.Identity{}, Outsider(err)
 	}
 	member, err := a.read.MemberByUser(ctx, workspace.ID, user.UserID)
 	if err != nil {
-		return hub.Identity{}, outsider(err)
+		return hub.Identity{}, Outsider(err)
 	}
 	return hub.Identity{
 		WorkspaceID:   workspace.ID,
@@ -113,9 +112,13 @@ func (a *Admission) identify(r *http.Request, slug string) (hub.Identity, error)
 	}, nil
 }
 
-// outsider hides what is missing: the session, the workspace or the membership.
-func outsider(err error) error {
-	if errors.Is(err, domain.ErrNotFound) || domain.CodeOf(err) == domain.CodeUnauthenticated {
+// Outsider hides from the client what is missing: the session, the workspace
+// or the membership. A membership that ended after admission, as hub.Register
+// tells with CodeForbidden, looks as if it had ended before. Other errors are
+// returned as they are.
+func Outsider(err error) error {
+	switch domain.CodeOf(err) {
+	case domain.CodeUnauthenticated, domain.CodeNotFound, domain.CodeForbidden:
 		return domain.Errorf(domain.CodeUnauthenticated, "sign in, and name a workspace that you are a member of")
 	}
 	return err

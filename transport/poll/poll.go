@@ -115,7 +115,7 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 // returned to everybody else.
 func (s *Server) lastWords(r *http.Request, query url.Values, refused error) (hub.Options, error) {
 	l := s.leases.get(query.Get("session"))
-	if l == nil {
+	if l == nil || l.identity.WorkspaceSlug != query.Get("workspace") {
 		return hub.Options{}, refused
 	}
 	signedIn, err := s.admission.SignedIn(r)
@@ -179,7 +179,7 @@ func (s *Server) open(ctx context.Context, options hub.Options) (*lease, <-chan 
 	options.OnClose = l.end
 	session, err := s.hub.Register(ctx, options)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, auth.Outsider(err)
 	}
 	l.session = session // OnClose waits for the first Next
 	newer, ok := s.leases.add(l)

@@ -328,60 +328,6 @@ func TestClientHangsUp(t *testing.T) {
 	require.Equal(t, 1, r.Presence.Sessions())
 }
 
-func TestGoodbye(t *testing.T) {
-	r := start(t, poll.Config{}, hub.Config{})
-	p := r.poller(t, "")
-	p.poll("")
-	answers := p.parked(t.Context())
-	r.Hub.Drain(t.Context(), 0)
-	events := p.read(<-answers)
-	require.Equal(t, []domain.ServerEventType{domain.ServerSystemGoodbye}, types(events))
-	require.JSONEq(t, "4503", string(events[0].Code))
-	require.Positive(t, events[0].DelayMS)
-	require.Equal(t, http.StatusServiceUnavailable, p.status(""))
-	require.Zero(t, r.Presence.Sessions())
-	require.False(t, r.Presence.Left()[0].Clean)
-}
-
-// A session that ends between two polls tells the next one why.
-func TestGoodbyeBetweenPolls(t *testing.T) {
-	r := start(t, poll.Config{}, hub.Config{})
-	p := r.poller(t, "")
-	p.poll("")
-	r.Hub.CloseAuthSession("login_owner", domain.CloseUnauthenticated)
-	require.Eventually(t, func() bool { return r.Presence.Sessions() == 0 }, patience, time.Millisecond)
-	events := p.poll("")
-	require.Equal(t, []domain.ServerEventType{domain.ServerSystemGoodbye}, types(events))
-	require.JSONEq(t, "4401", string(events[0].Code))
-}
-
-func TestRevocation(t *testing.T) {
-	r := start(t, poll.Config{}, hub.Config{RevokeGrace: 10 * time.Millisecond})
-	p := r.poller(t, "")
-	p.poll("")
-	r.AppendMany(1)
-	r.Remove()
-	r.Append(domain.WorkspaceChannel("ws_acme"), "secret")
-	// Not a member anymore: the next poll is turned away, whatever was due.
-	require.Equal(t, http.StatusUnauthorized, p.status(""))
-	require.Eventually(t, func() bool { return r.Presence.Sessions() == 0 }, patience, time.Millisecond)
-}
-
-func TestRevocationWhileWaiting(t *testing.T) {
-	r := start(t, poll.Config{}, hub.Config{})
-	p := r.poller(t, "")
-	p.poll("")
-	answers := p.parked(t.Context())
-	r.Remove()
-	r.Append(domain.WorkspaceChannel("ws_acme"), "secret")
-	events := p.read(<-answers)
-	require.Equal(t, domain.ServerMemberRemoved, events[0].Type)
-	for _, ev := range events[1:] {
-		require.Equal(t, domain.ServerSystemGoodbye, ev.Type)
-	}
-	require.Equal(t, http.StatusUnauthorized, p.status(""))
-}
-
 func TestRefusals(t *testing.T) {
 	r := start(t, poll.Config{}, hub.Config{MaxUserSessions: 1})
 	p := r.poller(t, "")

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -65,7 +64,7 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 	}
 	options, err := s.admission.Admit(r)
 	if err != nil {
-		refuse(w, r, err, domain.CodeUnauthenticated)
+		refuse(w, r, err)
 		return
 	}
 	if id := r.Header.Get(lastEventID); id != "" {
@@ -78,8 +77,7 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 	options.OnClose = st.end
 	session, err := s.hub.Register(r.Context(), options)
 	if err != nil {
-		// Forbidden: the membership ended just now.
-		refuse(w, r, err, domain.CodeUnauthenticated, domain.CodeForbidden)
+		refuse(w, r, auth.Outsider(err))
 		return
 	}
 	clean := false
@@ -93,11 +91,11 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 	clean = !code.Reconnect
 }
 
-// refuse answers with the problem; but 204 if it is one that no reconnect will
-// mend, told to an EventSource that reconnects: for it 204 means stop (HTML,
-// section 9.2.3), while it shows nothing of other answers to the page.
-func refuse(w http.ResponseWriter, r *http.Request, err error, final ...domain.Code) {
-	if r.Header.Get(lastEventID) != "" && slices.Contains(final, domain.CodeOf(err)) {
+// refuse answers with the problem; but 204 to an EventSource that reconnects
+// without being signed in, or a member, anymore. For it 204 means stop (HTML,
+// section 9.2.3), while it shows the page nothing of other answers.
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Header.Get(lastEventID) != "" && domain.CodeOf(err) == domain.CodeUnauthenticated {
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
 		return

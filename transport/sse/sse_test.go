@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/transport/auth"
 	"github.com/orbit/realtime/transport/hub"
 	"github.com/orbit/realtime/transport/sse"
 	"github.com/orbit/realtime/transport/transporttest"
@@ -284,6 +285,21 @@ func TestClientGone(t *testing.T) {
 	require.False(t, r.Presence.Left()[0].Clean, "a reload looks the same")
 }
 
+// A membership that ends between admission and registration looks as if it
+// had ended before.
+func TestMembershipEndsWhileConnecting(t *testing.T) {
+	for header, want := range map[string]int{"": http.StatusUnauthorized, "e1-1": http.StatusNoContent} {
+		world := transporttest.New(t, hub.Config{})
+		sessions := auth.NewCookieSessions(world.Reader, auth.CookieConfig{})
+		admission := auth.NewAdmission(sessions, transporttest.LeavingReader{Reader: world.Reader}, auth.AdmissionConfig{})
+		req := world.Request(t, http.MethodGet, "/v1/sse?workspace=acme")
+		req.Header.Set("Last-Event-ID", header)
+		w := httptest.NewRecorder()
+		sse.New(world.Hub, admission, sse.Config{}).Handle(w, req)
+		require.Equal(t, want, w.Code)
+	}
+}
+
 // dialRaw opens a stream on a connection whose reader the test controls.
 func (r *rig) dialRaw(t *testing.T) net.Conn {
 	t.Helper()
@@ -343,8 +359,8 @@ func TestSlowReaderLosesNothing(t *testing.T) {
 	}
 }
 
-// A server's WriteTimeout counts from the request on and would end every
-// stream; its ReadTimeout makes net/http believe that the client has gone.
+// A server's timeouts are for requests. WriteTimeout counts from the request
+// on and would end every stream.
 func TestServerTimeoutsDontEndStreams(t *testing.T) {
 	const timeout = 100 * time.Millisecond
 	r := start(t, sse.Config{}, hub.Config{Heartbeat: 50 * time.Millisecond}, func(s *http.Server) {

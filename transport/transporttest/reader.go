@@ -149,3 +149,14 @@ func (r *Reader) Room(_ context.Context, workspaceID, id string) (domain.Room, e
 		return room.WorkspaceID == workspaceID && room.ID == id
 	})
 }
+
+// LeavingReader is a database in which a member leaves right after they were
+// found.
+type LeavingReader struct{ *Reader }
+
+// MemberByUser implements domain.Reader.
+func (r LeavingReader) MemberByUser(ctx context.Context, workspaceID, userID string) (domain.Member, error) {
+	m, err := r.Reader.MemberByUser(ctx, workspaceID, userID)
+	r.RemoveMember(m.ID)
+	return m, err
+}

@@ -75,7 +75,7 @@ func (c *conn) finish(bye *farewell) {
 	}
 	timer.Reset(echoWait)
 	select {
-	case <-c.socket.Request.Context().Done(): // the read pump has ended
+	case <-c.ctx.Done(): // the read pump has ended
 	case <-timer.C:
 		_ = c.socket.WebsocketConnection().Close()
 	}

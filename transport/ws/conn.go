@@ -30,9 +30,13 @@ type conn struct {
 	socket  *melody.Session // set by connected, under server.mu
 	session atomic.Pointer[hub.Session]
 
+	handedOver chan struct{}   // tells Handle that nobody needs the request anymore
+	ctx        context.Context // ends when the connection is gone
+	gone       context.CancelFunc
+
 	// The writing side: see pump.go.
 	batches bool
-	turn    atomic.Int32
+	turn    turn
 	pending []hub.Frame // belongs to whoever has the turn
 
 	// The reading side.
@@ -42,11 +46,28 @@ type conn struct {
 	farewell atomic.Pointer[farewell]
 }
 
+func newConn(s *Server, options hub.Options) *conn {
+	c := &conn{server: s, options: options, handedOver: make(chan struct{}, 1)}
+	c.ctx, c.gone = context.WithCancel(context.Background())
+	c.turn.take() // until connected starts the pump
+	return c
+}
+
+// handOver lets Handle return. Only the first call matters.
+func (c *conn) handOver() {
+	select {
+	case c.handedOver <- struct{}{}:
+	default:
+	}
+}
+
 // connected registers the session. melody has answered 101 by now, so a
 // failure can only be told by a close code.
 func (c *conn) connected(socket *melody.Session) {
 	defer func() { go c.pump() }() // whatever happens: there may be a goodbye to write
 	defer c.recover("connect")
+	socket.Request = nil // melody has no use for it, and the headers weigh more than we do
+	c.handOver()
 	c.server.mu.Lock()
 	c.socket = socket
 	closed := c.server.closed
@@ -67,7 +88,8 @@ func (c *conn) connected(socket *melody.Session) {
 		return pong(data)
 	})
 
-	ctx, cancel := context.WithTimeout(socket.Request.Context(), registerWait)
+	// Not from c.ctx, in which a child would leave its map behind.
+	ctx, cancel := context.WithTimeout(context.Background(), registerWait)
 	defer cancel()
 	options := c.options
 	c.options = hub.Options{} // the hub keeps what it needs
@@ -118,7 +140,7 @@ func (c *conn) received(data []byte) {
 	}
 	switch message.Type {
 	case messageSubscribe:
-		ctx, cancel := context.WithTimeout(c.socket.Request.Context(), subscribeWait)
+		ctx, cancel := context.WithTimeout(c.ctx, subscribeWait)
 		defer cancel()
 		// Fails only when the session is closed, and then its end is under way.
 		_ = session.Subscribe(ctx, message.Room, message.Position, message.Ref)

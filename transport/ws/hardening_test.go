@@ -2,7 +2,6 @@ package ws_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,16 +20,6 @@ import (
 	"github.com/orbit/realtime/transport/transporttest"
 	"github.com/orbit/realtime/transport/ws"
 )
-
-// leavingReader is a database in which the member leaves right after they
-// were found.
-type leavingReader struct{ *transporttest.Reader }
-
-func (r leavingReader) MemberByUser(ctx context.Context, workspaceID, userID string) (domain.Member, error) {
-	m, err := r.Reader.MemberByUser(ctx, workspaceID, userID)
-	r.RemoveMember(m.ID)
-	return m, err
-}
 
 // logBuffer collects log lines from any goroutine.
 type logBuffer struct {

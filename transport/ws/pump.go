@@ -10,44 +10,17 @@ import (
 // waits in memory for a slow reader.
 const batchBytes = 64 << 10
 
-// Who has the turn writes; the turn is handed from the pump to melody's writer
-// with a frame, and back when the frame is written.
-const (
-	idle     int32 = iota // nobody has the turn, and nothing was due when last asked
-	busy                  // somebody has it: the pump, or a frame in flight
-	busyMore              // the same, and more has become due meanwhile
-)
-
 // wake is the session's OnReady: it starts the pump unless it runs.
 func (c *conn) wake() {
-	for {
-		switch c.turn.Load() {
-		case idle:
-			if c.turn.CompareAndSwap(idle, busy) {
-				go c.pump()
-				return
-			}
-		case busy:
-			if c.turn.CompareAndSwap(busy, busyMore) {
-				return
-			}
-		default:
-			return
-		}
+	if c.turn.ask() {
+		go c.pump()
 	}
 }
 
 // sent is told by melody's writer that the frame in flight is written. Next
 // may have to read the log, and the writer has pings to send: so the pump gets
 // a goroutine of its own.
-func (c *conn) sent() {
-	defer c.recover("sent")
-	if len(c.pending) > 0 {
-		c.writePending()
-		return
-	}
-	go c.pump()
-}
+func (c *conn) sent() { go c.pump() }
 
 // pump has the turn. It hands one frame to melody's writer, and the turn with
 // it; or gives the turn back when nothing is due. Once the connection is about
@@ -69,14 +42,14 @@ func (c *conn) pump() {
 			close(bye.written)
 			return
 		}
-		c.turn.Store(busy)
-		frames, err := c.session.Load().Next(c.socket.Request.Context(), batchBytes)
+		c.turn.look()
+		frames, err := c.session.Load().Next(c.ctx, batchBytes)
 		switch {
 		case err != nil:
 			return // the session is closed, and with it the connection: the turn is kept
 		case len(frames) > 0:
 			c.pending = frames
-		case c.turn.CompareAndSwap(busy, idle):
+		case c.turn.giveBack():
 			return
 		}
 	}

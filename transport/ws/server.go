@@ -121,9 +121,13 @@ func New(h *hub.Hub, admission *auth.Admission, cfg Config) *Server {
 
 func connOf(ms *melody.Session) *conn { return ms.Keys[connKey].(*conn) }
 
-// Handle upgrades a request and serves the connection until it ends. Whatever
-// stands in its way is answered with a problem document before a WebSocket
-// exists: 405, 426, and all that package auth and hub.CanRegister refuse.
+// Handle upgrades a request. Whatever stands in its way is answered with a
+// problem document before a WebSocket exists: 405, 426, and all that package
+// auth and hub.CanRegister refuse.
+//
+// It returns after the upgrade, while melody's read pump runs on in a goroutine
+// of its own: net/http keeps its buffers, and gin its context, for as long as a
+// handler runs, and that is half of what an idle connection would take.
 func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		problem.MethodNotAllowed(w, r, http.MethodGet)
@@ -144,11 +148,16 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, err)
 		return
 	}
-	defer s.handling.Done()
-	c := &conn{server: s, options: options}
-	c.turn.Store(busy) // until connected starts the pump
-	// An error means that there was no upgrade, and has been answered.
-	_ = s.melody.HandleRequestWithKeys(hijacker{w}, r, map[string]any{connKey: c})
+	c := newConn(s, options)
+	go func() {
+		defer s.handling.Done()
+		defer c.gone()
+		defer c.handOver()
+		defer c.recover("melody")
+		// An error means that there was no upgrade, and has been answered.
+		_ = s.melody.HandleRequestWithKeys(hijacker{w}, r, map[string]any{connKey: c})
+	}()
+	<-c.handedOver
 }
 
 // begin counts a connection in, unless the server is closed. melody itself
