@@ -48,14 +48,18 @@ func (s *Store) TryLane(ctx context.Context, topic string, lane int) (LaneLock, 
 	case l.held[key] != nil:
 		return nil, nil
 	}
-	var epoch int64
-	var err error
-	if l.postgres == nil {
-		epoch, err = one(ctx, s.autocommit(), "lane", scanValue[int64], raiseLaneEpoch, topic, lane)
-	} else {
-		epoch, err = l.lock(ctx, key)
+	if l.postgres != nil {
+		if got, err := l.lock(ctx, key); err != nil || !got {
+			return nil, err
+		}
 	}
-	if err != nil || epoch == 0 {
+	// Not in the session of the lock: this waits for a commit of the owner
+	// before, if one is under way, and the session has other lanes to keep.
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	epoch, err := one(ctx, s.autocommit(), "lane", scanValue[int64], raiseLaneEpoch, topic, lane)
+	if err != nil {
+		l.unlock(advisoryUnlock, int32(lockClass), key.advisory())
 		return nil, err
 	}
 	held := &laneLock{locks: l, key: key, epoch: epoch, lost: make(chan struct{})}
@@ -68,6 +72,8 @@ func (s *Store) TryLane(ctx context.Context, topic string, lane int) (LaneLock, 
 
 const raiseLaneEpoch = `INSERT INTO lanes (topic, lane, epoch) VALUES ($1, $2, 1)
 	ON CONFLICT (topic, lane) DO UPDATE SET epoch = lanes.epoch + 1 RETURNING epoch`
+
+const advisoryUnlock = `SELECT pg_advisory_unlock($1, $2)`
 
 type laneKey struct {
 	topic string
@@ -106,39 +112,26 @@ type laneLocks struct {
 	stop    chan struct{}
 }
 
-// lock returns 0 when another session holds the lock. The caller's context
+// lock reports whether the advisory lock could be had. The caller's context
 // doesn't reach the session: pgx closes a connection whose query was canceled,
 // and with it every other lane would be lost.
-func (l *laneLocks) lock(ctx context.Context, key laneKey) (epoch int64, err error) {
+func (l *laneLocks) lock(ctx context.Context, key laneKey) (got bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockTimeout)
 	defer cancel()
 	if l.session == nil {
 		if err := l.connect(ctx); err != nil {
-			return 0, MapError(err)
+			return false, MapError(err)
 		}
 	}
-	var got bool
 	if err := l.session.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, $2)`, int32(lockClass), key.advisory()).Scan(&got); err != nil {
 		l.drop()
-		return 0, MapError(err)
+		return false, MapError(err)
 	}
-	if !got {
-		return 0, nil
-	}
-	if err := l.session.QueryRow(ctx, raiseLaneEpoch, key.topic, key.lane).Scan(&epoch); err != nil {
-		l.drop()
-		return 0, MapError(err)
-	}
-	return epoch, nil
+	return got, nil
 }
 
 func (l *laneLocks) connect(ctx context.Context) error {
 	conf := l.postgres.Copy()
-	// When this host vanishes without a goodbye, the server finds out within
-	// about ten seconds, and another node gets the lanes.
-	conf.RuntimeParams["tcp_keepalives_idle"] = "4"
-	conf.RuntimeParams["tcp_keepalives_interval"] = "2"
-	conf.RuntimeParams["tcp_keepalives_count"] = "3"
 	conf.RuntimeParams["application_name"] = "orbit lanes"
 	session, err := pgx.ConnectConfig(ctx, conf)
 	if err != nil {
@@ -201,7 +194,7 @@ func (l *laneLocks) release(lock *laneLock) {
 		return // released or lost before
 	}
 	delete(l.held, lock.key)
-	l.unlock(`SELECT pg_advisory_unlock($1, $2)`, int32(lockClass), lock.key.advisory())
+	l.unlock(advisoryUnlock, int32(lockClass), lock.key.advisory())
 	if len(l.held) == 0 {
 		l.drop()
 	}

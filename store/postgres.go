@@ -11,6 +11,16 @@ import (
 
 const defaultMaxConns = 20
 
+// sessionDefaults are settings of every connection, unless the URL has others.
+// When a node's host vanishes without a goodbye, the server finds out within
+// about ten seconds and drops its locks; by default that takes two hours.
+var sessionDefaults = map[string]string{
+	"application_name":        "orbit",
+	"tcp_keepalives_idle":     "4", // seconds
+	"tcp_keepalives_interval": "2", // seconds
+	"tcp_keepalives_count":    "3",
+}
+
 func (s *Store) openPostgres(cfg Config) error {
 	conf, err := pgx.ParseConfig(cfg.DSN)
 	if err != nil {
@@ -19,8 +29,10 @@ func (s *Store) openPostgres(cfg Config) error {
 	if conf.ConnectTimeout == 0 {
 		conf.ConnectTimeout = 5 * time.Second
 	}
-	if _, ok := conf.RuntimeParams["application_name"]; !ok {
-		conf.RuntimeParams["application_name"] = "orbit"
+	for name, value := range sessionDefaults {
+		if _, given := conf.RuntimeParams[name]; !given {
+			conf.RuntimeParams[name] = value
+		}
 	}
 	n := cfg.MaxConns
 	if n <= 0 {
