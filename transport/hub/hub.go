@@ -1,10 +1,26 @@
 // Package hub keeps sessions, channels and a ring of recent entries per active
 // workspace, and wakes the sessions that a new entry concerns.
+//
+// Invariants:
+//
+//   - A session is handed every entry of its channels after its position, in
+//     order of offset, once; or it is told so: system.resync, or a close code.
+//     A lost, doubled or reordered hint costs latency, never an entry.
+//   - A session holds a position, not a queue. Nothing is written into it when
+//     an entry arrives; it is woken, and reads the ring, or else the log.
+//   - A revocation takes effect in the feed, at the offset of its entry, before
+//     any session can read that entry: nothing above it is handed out.
+//   - Callbacks run outside of every lock.
+//
+// Locks, in the order in which they may nest: the presence tracker's, then a
+// feed's (it covers its sessions too), then the hub's leaf lock for starting
+// goroutines. The hub's registry lock is never held together with a feed's.
 package hub
 
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/orbit/realtime/domain"
@@ -34,65 +50,201 @@ type Presence interface {
 	Join(workspaceID, memberID, sessionID string)
 	Leave(workspaceID, memberID, sessionID string, clean bool)
 	// View calls fn with the sorted ids of members online, while no flip of
-	// that workspace can happen.
+	// that workspace can happen. fn may keep the slice, but not change it.
 	View(workspaceID string, fn func(online []string))
 }
 
 // Config has the hub's limits. Zero values mean the defaults.
 type Config struct {
-	RingSize             int           // entries kept per active workspace (default 1024)
+	RingSize             int           // entries kept at least per active workspace (default 1024)
 	Heartbeat            time.Duration // default 25 s
 	SafetyRead           time.Duration // how often lost hints are looked for (default 1 s)
+	RevokeGrace          time.Duration // time to write up to a revoking entry before the cut (default 1 s)
+	Linger               time.Duration // how long a feed outlives its last session (default 30 s)
 	MaxSessions          int           // per node (default 20,000)
 	MaxWorkspaceSessions int           // per workspace (default 20,000)
 	MaxUserSessions      int           // per user (default 100)
 	MaxRooms             int           // per session (default 50)
-	Logger               *slog.Logger
+	Logger               *slog.Logger  // default slog.Default()
 }
 
-// Hub is the in-process hub.
-type Hub struct{}
+func (c Config) withDefaults() Config {
+	orInt := func(v *int, def int) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	orTime := func(v *time.Duration, def time.Duration) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	orInt(&c.RingSize, 1024)
+	orTime(&c.Heartbeat, 25*time.Second)
+	orTime(&c.SafetyRead, time.Second)
+	orTime(&c.RevokeGrace, time.Second)
+	orTime(&c.Linger, 30*time.Second)
+	orInt(&c.MaxSessions, 20_000)
+	orInt(&c.MaxWorkspaceSessions, 20_000)
+	orInt(&c.MaxUserSessions, 100)
+	orInt(&c.MaxRooms, 50)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// Hub is the in-process hub. It is safe for concurrent use.
+type Hub struct {
+	log      Log
+	ent      Entitlements
+	cfg      Config
+	presence Presence
+
+	ctx    context.Context // of everything in the background; ended by Stop
+	cancel context.CancelFunc
+
+	background sync.WaitGroup
+	spawning   sync.Mutex // leaf lock: orders spawn against Stop
+	stopped    bool
+
+	blind    bool // the last safety read failed; safetyRead's own
+	failures int  // failed re-checks in a row; recheck's own
+
+	mu       sync.Mutex // guards what follows
+	feeds    map[string]*feed
+	users    map[string]int // sessions per user
+	counts   map[Transport]int
+	sessions wheel
+	draining bool
+}
 
 // New makes a hub. Presence is given with SetPresence, for the two know each other.
-func New(log Log, ent Entitlements, cfg Config) *Hub { panic("stub") }
+func New(log Log, ent Entitlements, cfg Config) *Hub {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Hub{
+		log: log, ent: ent, cfg: cfg.withDefaults(), presence: nobody{},
+		ctx: ctx, cancel: cancel,
+		feeds: map[string]*feed{}, users: map[string]int{}, counts: map[Transport]int{},
+	}
+}
 
 // SetPresence must be called before Start.
-func (h *Hub) SetPresence(p Presence) { panic("stub") }
+func (h *Hub) SetPresence(p Presence) { h.presence = p }
 
-// Start begins the heartbeat and the safety read; Stop ends both and is idempotent.
-func (h *Hub) Start(ctx context.Context) error { panic("stub") }
-func (h *Hub) Stop()                           { panic("stub") }
+// Start begins the heartbeat and the safety read; Stop, or the end of ctx, ends
+// both. Call it once.
+func (h *Hub) Start(ctx context.Context) error {
+	context.AfterFunc(ctx, h.cancel)
+	h.spawn(func() { h.every(h.cfg.Heartbeat/buckets, h.beat) })
+	h.spawn(func() { h.every(h.cfg.Heartbeat/buckets, h.recheck) })
+	h.spawn(func() { h.every(h.cfg.SafetyRead, h.safetyRead) })
+	return nil
+}
 
-// Register adds a session on its workspace's and member's channel and on the
-// rooms asked for. It verifies the membership after it took its place in the
-// log, so that no revocation slips between. Errors: CodeForbidden (membership
-// ended), CodeRateLimited (a session limit), CodeUnavailable (draining, or the
-// database is away).
-func (h *Hub) Register(ctx context.Context, o Options) (*Session, error) { panic("stub") }
+// Stop ends the background work and waits for it. Sessions that are still
+// there are woken no more: Drain comes before Stop. Idempotent.
+func (h *Hub) Stop() {
+	h.spawning.Lock()
+	h.stopped = true
+	h.spawning.Unlock()
+	h.cancel()
+	h.background.Wait()
+}
 
-// CanRegister tells, without registering, whether Register would meet a limit
-// or a draining hub. The probe endpoint uses it.
-func (h *Hub) CanRegister(id Identity) error { panic("stub") }
+// spawn runs fn in a goroutine that Stop waits for, unless the hub has stopped.
+func (h *Hub) spawn(fn func()) {
+	h.spawning.Lock()
+	defer h.spawning.Unlock()
+	if !h.stopped {
+		h.background.Go(fn)
+	}
+}
+
+// every calls fn once per interval until the hub stops. Ticks that fn is too
+// slow for are skipped, as time.Ticker does.
+func (h *Hub) every(interval time.Duration, fn func()) {
+	ticker := time.NewTicker(max(interval, time.Millisecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-ticker.C:
+			fn()
+		}
+	}
+}
 
 // Deliver takes entries that were appended, after the commit. It is a hint: a
-// gap is read from the log, what is known already is ignored.
-func (h *Hub) Deliver(a domain.Appended) { panic("stub") }
+// gap is read from the log, what is known already is ignored. It doesn't block
+// on sessions or on the database.
+func (h *Hub) Deliver(a domain.Appended) {
+	if f := h.feed(a.WorkspaceID); f != nil {
+		f.deliver(a)
+	}
+}
 
 // Broadcast sends an ephemeral event to the sessions on its channel; of
 // several waiting ones with the same key the last wins.
-func (h *Hub) Broadcast(workspaceID string, ev domain.ServerEvent, key string) { panic("stub") }
+func (h *Hub) Broadcast(workspaceID string, ev domain.ServerEvent, key string) {
+	f := h.feed(workspaceID)
+	if f == nil {
+		return
+	}
+	data, err := domain.EncodeServerEvent(ev, "", time.Time{})
+	if err != nil {
+		h.cfg.Logger.Error("an ephemeral event can't be encoded", "type", ev.Type, "error", err)
+		return
+	}
+	f.broadcast(ev.Channel, key, Frame{Data: data})
+}
 
 // CloseAuthSession closes every session of a sign-in session.
-func (h *Hub) CloseAuthSession(authSessionID string, code domain.CloseCode) { panic("stub") }
-
-// Drain refuses new sessions and closes the present ones with CloseDraining,
-// spread over the time given, each told to come back after a jittered delay.
-func (h *Hub) Drain(ctx context.Context, over time.Duration) { panic("stub") }
+func (h *Hub) CloseAuthSession(authSessionID string, code domain.CloseCode) {
+	h.mu.Lock()
+	var ended []*Session
+	for s := range h.sessions.all() {
+		if s.identity.AuthSessionID == authSessionID {
+			ended = append(ended, s)
+		}
+	}
+	h.mu.Unlock()
+	for _, s := range ended {
+		s.endNow(code, CloseInfo{})
+	}
+}
 
 // Stats counts what there is now.
 type Stats struct {
 	Sessions   map[Transport]int
-	Workspaces int
+	Workspaces int // with at least one session
 }
 
-func (h *Hub) Stats() Stats { panic("stub") }
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	stats := Stats{Sessions: map[Transport]int{}}
+	for transport, n := range h.counts {
+		stats.Sessions[transport] = n
+	}
+	for _, f := range h.feeds {
+		if f.refs > 0 {
+			stats.Workspaces++
+		}
+	}
+	return stats
+}
+
+func (h *Hub) feed(workspaceID string) *feed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.feeds[workspaceID]
+}
+
+// nobody is the presence of a hub that was given none.
+type nobody struct{}
+
+func (nobody) Join(_, _, _ string)                  {}
+func (nobody) Leave(_, _, _ string, _ bool)         {}
+func (nobody) View(_ string, fn func(ids []string)) { fn(nil) }

@@ -1,0 +1,103 @@
+package hub
+
+import (
+	"context"
+	"iter"
+
+	"github.com/orbit/realtime/domain"
+)
+
+// buckets is into how many shares the sessions are dealt, and the heartbeat
+// interval is cut: one share is due at a time, so that ten thousand heartbeats
+// are an even trickle and no session needs a timer.
+const buckets = 100
+
+// recheckFailures is after how many failed re-checks in a row of sign-in
+// sessions it is logged as an error: revocation by sign-out rests on the
+// notification alone by then.
+const recheckFailures = 3
+
+// wheel holds every session of the hub, dealt into buckets.
+type wheel struct {
+	buckets           [buckets][]*Session
+	next              int // bucket of the next session
+	beating, checking int // buckets due next
+	size              int
+}
+
+func (w *wheel) add(s *Session) {
+	s.bucket, s.slot = w.next, len(w.buckets[w.next])
+	w.buckets[w.next] = append(w.buckets[w.next], s)
+	w.next = (w.next + 1) % buckets
+	w.size++
+}
+
+func (w *wheel) remove(s *Session) {
+	bucket := w.buckets[s.bucket]
+	last := len(bucket) - 1
+	bucket[s.slot] = bucket[last]
+	bucket[s.slot].slot = s.slot
+	bucket[last] = nil
+	w.buckets[s.bucket] = bucket[:last]
+	w.size--
+}
+
+func (w *wheel) all() iter.Seq[*Session] {
+	return func(yield func(*Session) bool) {
+		for _, bucket := range w.buckets {
+			for _, s := range bucket {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// take copies the bucket that the cursor stands at, and moves the cursor on.
+func (h *Hub) take(cursor *int) []*Session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	bucket := append([]*Session(nil), h.sessions.buckets[*cursor]...)
+	*cursor = (*cursor + 1) % buckets
+	return bucket
+}
+
+// beat makes system.heartbeat due for one bucket.
+func (h *Hub) beat() {
+	for _, s := range h.take(&h.sessions.beating) {
+		s.Heartbeat()
+	}
+}
+
+// recheck closes the sessions of one bucket whose sign-in session has ended. It
+// runs beside beat, so that a slow database holds up no heartbeat. While the
+// database is away everybody stays.
+func (h *Hub) recheck() {
+	sessions := h.take(&h.sessions.checking)
+	var ids []string
+	for _, s := range sessions {
+		if id := s.identity.AuthSessionID; id != "" {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, readTimeout)
+	defer cancel()
+	live, err := h.ent.LiveSessions(ctx, ids)
+	if err != nil {
+		if h.failures++; h.failures >= recheckFailures && h.ctx.Err() == nil {
+			h.cfg.Logger.Error("sign-in sessions can't be re-checked; ended ones stay connected unless their end is announced",
+				"failures", h.failures, "error", err)
+		}
+		return
+	}
+	h.failures = 0
+	for _, s := range sessions {
+		if id := s.identity.AuthSessionID; id != "" && !live[id] {
+			s.endNow(domain.CloseUnauthenticated, CloseInfo{})
+		}
+	}
+}

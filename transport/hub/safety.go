@@ -1,0 +1,81 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/orbit/realtime/domain"
+)
+
+// safetyRead compares every active feed with the log's state, in one query, and
+// lets those that fell behind (or were reset) read. It is what makes a lost
+// hint cost latency only. It also drops feeds that nobody came back to.
+func (h *Hub) safetyRead() {
+	heads := map[*feed]int64{}
+	var ids []string
+	for _, f := range h.active() {
+		f.mu.Lock()
+		if f.loaded {
+			// Taken before the query: a head below this one is no race.
+			heads[f] = f.ring.head
+			ids = append(ids, f.workspaceID)
+		}
+		f.mu.Unlock()
+	}
+	if len(ids) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, readTimeout)
+	defer cancel()
+	states, err := h.log.LogStates(ctx, ids)
+	if err != nil {
+		if !h.blind && h.ctx.Err() == nil {
+			h.blind = true
+			h.cfg.Logger.Warn("the safety read fails; lost hints wait until it works again", "error", err)
+		}
+		return
+	}
+	if h.blind {
+		h.blind = false
+		h.cfg.Logger.Info("the safety read works again")
+	}
+	for f, head := range heads {
+		if state, ok := states[f.workspaceID]; ok {
+			f.compare(state, head)
+		}
+	}
+}
+
+// compare reads the log if its state is not the feed's. head is the feed's from
+// before the state was asked for.
+func (f *feed) compare(state domain.LogState, head int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if state.Epoch != f.epoch || state.Head > f.ring.head || state.Head < head {
+		f.refresh()
+		return
+	}
+	f.floor = state.Floor
+}
+
+// active returns the feeds, after it dropped those whose last session left
+// longer than Linger ago.
+func (h *Hub) active() []*feed {
+	h.mu.Lock()
+	var active, dropped []*feed
+	for id, f := range h.feeds {
+		if f.refs == 0 && time.Since(f.idleSince) >= h.cfg.Linger {
+			delete(h.feeds, id)
+			dropped = append(dropped, f)
+			continue
+		}
+		active = append(active, f)
+	}
+	h.mu.Unlock()
+	for _, f := range dropped {
+		f.mu.Lock()
+		f.dropped = true
+		f.mu.Unlock()
+	}
+	return active
+}
