@@ -85,10 +85,13 @@ func New(cfg config.Config, options ...Option) (*App, error) {
 		a.log.Warn(warning)
 	}
 	var err error
-	if a.publicListener, err = net.Listen("tcp", cfg.Addr); err != nil {
+	listen := func(addr string) (net.Listener, error) {
+		return new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
+	}
+	if a.publicListener, err = listen(cfg.Addr); err != nil {
 		return nil, fmt.Errorf("ORBIT_ADDR: can't listen on %s: %w (choose another with --addr)", cfg.Addr, err)
 	}
-	if a.adminListener, err = net.Listen("tcp", cfg.AdminAddr); err != nil {
+	if a.adminListener, err = listen(cfg.AdminAddr); err != nil {
 		a.publicListener.Close()
 		return nil, fmt.Errorf("ORBIT_ADMIN_ADDR: can't listen on %s: %w (choose another with --admin-addr)", cfg.AdminAddr, err)
 	}

@@ -118,7 +118,7 @@ func openWebSocket(ctx context.Context, target Target, dial dial) (*tab, error) 
 			_, data, err := conn.ReadMessage()
 			return bytes.Split(data, []byte("\n")), time.Now(), err
 		},
-		close: func() { conn.Close() },
+		close: func() { _ = conn.Close() },
 	}, nil
 }
 
@@ -133,7 +133,7 @@ func openSSE(ctx context.Context, target Target, dial dial) (*tab, error) {
 	transport := &http.Transport{
 		DialContext: dial, DisableCompression: true, DisableKeepAlives: true, ResponseHeaderTimeout: openTimeout,
 	}
-	res, err := transport.RoundTrip(req)
+	res, err := transport.RoundTrip(req) //nolint:bodyclose // the tab reads it until close
 	if err == nil && res.StatusCode != http.StatusOK {
 		err = refused(res)
 		res.Body.Close()

@@ -164,16 +164,6 @@ func (s snapshot) room(t testing.TB, name string) string {
 	return ""
 }
 
-func (s snapshot) role(t testing.TB, name string) string {
-	for _, r := range s.Roles {
-		if strings.EqualFold(r.Name, name) {
-			return r.ID
-		}
-	}
-	t.Fatalf("no role %q", name)
-	return ""
-}
-
 // transports a tab can use.
 var transports = []string{"ws", "ws+batch", "sse", "poll"}
 
@@ -291,7 +281,7 @@ func (tb *tab) readWS(ctx context.Context, batch bool) error {
 		_, data, err := conn.ReadMessage()
 		if err != nil {
 			if websocket.IsCloseError(err, 4401, 4403, 4400) {
-				return fmt.Errorf("%w: %v", errTerminal, err)
+				return fmt.Errorf("%w: %w", errTerminal, err)
 			}
 			return err
 		}

@@ -135,52 +135,52 @@ type benchPipelineCmd struct {
 
 func (c benchPipelineCmd) Run(ctx context.Context, con console) error {
 	return c.with(ctx, con, func(dsn string) error {
-		s, err := store.Open(ctx, store.Config{DSN: dsn})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		if _, err := s.Migrate(ctx); err != nil {
-			return err
-		}
-		if err := s.SetLanes(ctx, c.Lanes); err != nil {
-			return err
-		}
-		members, err := c.seed(ctx, s)
-		if err != nil {
-			return err
-		}
-		// Each event leads to one entry, told of after its commit. Asking the
-		// database how much is left would cost more than the work itself.
-		var projected atomic.Int64
-		count := func(appended []domain.Appended) {
-			for _, a := range appended {
-				projected.Add(int64(len(a.Entries)))
-			}
-		}
-		// Made once the backlog is there, so that nothing consumes it before.
-		var p *pipeline.Pipeline
-		defer func() {
-			if p != nil {
-				err = errors.Join(err, p.Stop(context.WithoutCancel(ctx)))
-			}
-		}()
-		result, err := bench.Pipeline(ctx, bench.PipelineOptions{
-			Backlog: c.Backlog, Progress: con.err,
-			Fill: func(ctx context.Context, n int) error { return fill(ctx, s, members, n) },
-			Start: func(ctx context.Context) (err error) {
-				if p, err = pipeline.New(s, handlers.Table(), pipeline.Config{OnAppended: count}); err != nil {
-					return err
-				}
-				return p.Start(ctx)
-			},
-			Drained: func(context.Context) (int, error) { return int(projected.Load()), nil },
-		})
-		if err != nil {
-			return err
-		}
-		return c.print(con, result)
+		return database{dsn}.with(ctx, func(s *store.Store) error { return c.measure(ctx, con, s) })
 	})
+}
+
+func (c benchPipelineCmd) measure(ctx context.Context, con console, s *store.Store) error {
+	if _, err := s.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := s.SetLanes(ctx, c.Lanes); err != nil {
+		return err
+	}
+	members, err := c.seed(ctx, s)
+	if err != nil {
+		return err
+	}
+	// Each event leads to one entry, told of after its commit. Asking the
+	// database how much is left would cost more than the work itself.
+	var projected atomic.Int64
+	count := func(appended []domain.Appended) {
+		for _, a := range appended {
+			projected.Add(int64(len(a.Entries)))
+		}
+	}
+	// Made once the backlog is there, so that nothing consumes it before.
+	var p *pipeline.Pipeline
+	stop := func() error {
+		if p == nil {
+			return nil
+		}
+		return p.Stop(context.WithoutCancel(ctx))
+	}
+	result, err := bench.Pipeline(ctx, bench.PipelineOptions{
+		Backlog: c.Backlog, Progress: con.err,
+		Fill: func(ctx context.Context, n int) error { return fill(ctx, s, members, n) },
+		Start: func(ctx context.Context) (err error) {
+			if p, err = pipeline.New(s, handlers.Table(), pipeline.Config{OnAppended: count}); err != nil {
+				return err
+			}
+			return p.Start(ctx)
+		},
+		Drained: func(context.Context) (int, error) { return int(projected.Load()), nil },
+	})
+	if err := errors.Join(err, stop()); err != nil {
+		return err
+	}
+	return c.print(con, result)
 }
 
 // seed makes the workspaces; events will be about their owners.
@@ -215,7 +215,7 @@ func fill(ctx context.Context, s *store.Store, members []domain.Member, n int) e
 	return nil
 }
 
-// server is this binary, serving in a process of its own, so that the load's
+// benchServer is this binary, serving in a process of its own, so that the load's
 // memory and garbage are not the server's.
 type benchServer struct {
 	cmd  *exec.Cmd
@@ -228,16 +228,17 @@ func startServer(ctx context.Context, con console, dsn string) (*benchServer, er
 	if err != nil {
 		return nil, err
 	}
-	addr, err := freeAddr()
+	addr, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
 	}
-	admin, err := freeAddr()
+	admin, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s := &benchServer{base: "http://" + addr, http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
-	s.cmd = exec.Command(self, "serve", "--demo", "--addr", addr, "--admin-addr", admin, "--database-url", dsn, //nolint:gosec // our own path
+	// Not bound to ctx: an interrupted benchmark still shuts its server down in order.
+	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), self, "serve", "--demo", "--addr", addr, "--admin-addr", admin, "--database-url", dsn,
 		"--log-level", "warn", "--drain", "0s", "--max-user-sessions", "100000", "--max-sessions", "100000", "--max-workspace-sessions", "100000")
 	s.cmd.Stderr = con.err
 	if err := s.cmd.Start(); err != nil {
@@ -326,8 +327,8 @@ func (s *benchServer) do(ctx context.Context, method, path, cookie string, body 
 	return resp, nil
 }
 
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback, at once
+func freeAddr(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

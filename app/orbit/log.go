@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"github.com/orbit/realtime/store"
 )
 
 type logCmd struct {
@@ -15,15 +17,12 @@ type resetEpochCmd struct {
 }
 
 func (c resetEpochCmd) Run(ctx context.Context, con console) error {
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	n, err := s.ResetEpoch(ctx, c.Workspace)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(con.out, "New epoch for %d log(s).\n", n)
-	return nil
+	return c.with(ctx, func(s *store.Store) error {
+		n, err := s.ResetEpoch(ctx, c.Workspace)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(con.out, "New epoch for %d log(s).\n", n)
+		return nil
+	})
 }

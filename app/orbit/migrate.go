@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/orbit/realtime/store"
@@ -12,8 +13,13 @@ type database struct {
 	DSN string `name:"database-url" aliases:"dsn" env:"DATABASE_URL" default:"orbit.db" help:"postgres://… or the path of a SQLite file."`
 }
 
-func (d database) open(ctx context.Context) (*store.Store, error) {
-	return store.Open(ctx, store.Config{DSN: d.DSN, MaxConns: 4})
+// with runs fn on the open database.
+func (d database) with(ctx context.Context, fn func(*store.Store) error) error {
+	s, err := store.Open(ctx, store.Config{DSN: d.DSN, MaxConns: 4})
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(s), s.Close())
 }
 
 type migrateCmd struct {
@@ -21,19 +27,16 @@ type migrateCmd struct {
 }
 
 func (c migrateCmd) Run(ctx context.Context, con console) error {
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	applied, err := s.Migrate(ctx)
-	if err != nil {
-		return err
-	}
-	if applied == 0 {
-		fmt.Fprintln(con.out, "The schema is up to date.")
+	return c.with(ctx, func(s *store.Store) error {
+		applied, err := s.Migrate(ctx)
+		if err != nil {
+			return err
+		}
+		if applied == 0 {
+			fmt.Fprintln(con.out, "The schema is up to date.")
+			return nil
+		}
+		fmt.Fprintf(con.out, "Applied %d migration(s).\n", applied)
 		return nil
-	}
-	fmt.Fprintf(con.out, "Applied %d migration(s).\n", applied)
-	return nil
+	})
 }

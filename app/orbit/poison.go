@@ -48,7 +48,7 @@ type poisonView struct {
 func viewPoison(p store.Poison) poisonView {
 	payload := any(string(p.Event.Payload))
 	if json.Valid(p.Event.Payload) {
-		payload = json.RawMessage(p.Event.Payload)
+		payload = p.Event.Payload
 	}
 	return poisonView{
 		ID: p.ID, State: p.State,
@@ -74,42 +74,39 @@ func (c poisonListCmd) Run(ctx context.Context, con console) error {
 	if c.Limit < 1 || c.Limit > 1000 {
 		return domain.InvalidField("limit", "--limit is 1 to 1000")
 	}
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	filter := store.PoisonFilter{
-		State: store.PoisonState(c.State), WorkspaceID: c.Workspace,
-		Type: domain.EventType(c.Type), Limit: c.Limit, After: c.After,
-	}
-	if c.State == "all" {
-		filter.State = ""
-	}
-	list, err := s.ListPoison(ctx, filter)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		lines := json.NewEncoder(con.out)
-		for _, p := range list {
-			if err := lines.Encode(viewPoison(p)); err != nil {
-				return err
-			}
+	return c.with(ctx, func(s *store.Store) error {
+		filter := store.PoisonFilter{
+			State: store.PoisonState(c.State), WorkspaceID: c.Workspace,
+			Type: domain.EventType(c.Type), Limit: c.Limit, After: c.After,
 		}
-		return nil
-	}
-	if len(list) == 0 {
-		fmt.Fprintf(con.out, "No poison messages (%s).\n", c.State)
-		return nil
-	}
-	table := tabwriter.NewWriter(con.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tSTATE\tPROJECTOR\tWORKSPACE\tTRIES\tAGE\tERROR")
-	for _, p := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.ID, p.State, p.Projector, p.Event.WorkspaceID,
-			len(p.Attempts), time.Since(p.PoisonedAt).Round(time.Second), printable(p.Error, 60))
-	}
-	return table.Flush()
+		if c.State == "all" {
+			filter.State = ""
+		}
+		list, err := s.ListPoison(ctx, filter)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			lines := json.NewEncoder(con.out)
+			for _, p := range list {
+				if err := lines.Encode(viewPoison(p)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if len(list) == 0 {
+			fmt.Fprintf(con.out, "No poison messages (%s).\n", c.State)
+			return nil
+		}
+		table := tabwriter.NewWriter(con.out, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(table, "ID\tSTATE\tPROJECTOR\tWORKSPACE\tTRIES\tAGE\tERROR")
+		for _, p := range list {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.ID, p.State, p.Projector, p.Event.WorkspaceID,
+				len(p.Attempts), time.Since(p.PoisonedAt).Round(time.Second), printable(p.Error, 60))
+		}
+		return table.Flush()
+	})
 }
 
 type poisonShowCmd struct {
@@ -119,48 +116,45 @@ type poisonShowCmd struct {
 }
 
 func (c poisonShowCmd) Run(ctx context.Context, con console) error {
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	p, err := s.PoisonByID(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	v := viewPoison(p)
-	if c.JSON {
-		return json.NewEncoder(con.out).Encode(v)
-	}
-	table := tabwriter.NewWriter(con.out, 0, 4, 2, ' ', 0)
-	for _, row := range [][2]string{
-		{"id", v.ID}, {"state", string(v.State)}, {"event", v.EventID}, {"type", string(v.Type)},
-		{"workspace", v.WorkspaceID}, {"aggregate", v.AggregateID},
-		{"committed", v.CommittedAt.Format(domain.TimeFormat)}, {"poisoned", v.PoisonedAt.Format(domain.TimeFormat)},
-		{"projector", v.Projector}, {"class", v.ErrorClass}, {"build", v.Build}, {"node", v.Node},
-		{"requeues", fmt.Sprint(v.Requeues)}, {"reason", printable(v.Reason, 400)},
-	} {
-		if row[1] != "" {
-			fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+	return c.with(ctx, func(s *store.Store) error {
+		p, err := s.PoisonByID(ctx, c.ID)
+		if err != nil {
+			return err
 		}
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	payload, _ := json.MarshalIndent(v.Payload, "  ", "  ")
-	metadata, _ := json.MarshalIndent(v.Metadata, "  ", "  ")
-	fmt.Fprintf(con.out, "\npayload\n  %s\nmetadata\n  %s\n\nerror\n", payload, metadata)
-	for _, line := range v.ErrorChain {
-		fmt.Fprintf(con.out, "  %s\n", printable(line, 2000))
-	}
-	fmt.Fprintln(con.out, "\nattempts")
-	for i, a := range v.Attempts {
-		fmt.Fprintf(con.out, "  %d  %s  %.1f ms  %s\n", i+1, a.At.UTC().Format(domain.TimeFormat), a.DurationMS, printable(a.Error, 200))
-	}
-	if v.Stack != "" {
-		fmt.Fprintf(con.out, "\nstack\n  %s\n", strings.ReplaceAll(strings.TrimSpace(v.Stack), "\n", "\n  "))
-	}
-	return nil
+		v := viewPoison(p)
+		if c.JSON {
+			return json.NewEncoder(con.out).Encode(v)
+		}
+		table := tabwriter.NewWriter(con.out, 0, 4, 2, ' ', 0)
+		for _, row := range [][2]string{
+			{"id", v.ID}, {"state", string(v.State)}, {"event", v.EventID}, {"type", string(v.Type)},
+			{"workspace", v.WorkspaceID}, {"aggregate", v.AggregateID},
+			{"committed", v.CommittedAt.Format(domain.TimeFormat)}, {"poisoned", v.PoisonedAt.Format(domain.TimeFormat)},
+			{"projector", v.Projector}, {"class", v.ErrorClass}, {"build", v.Build}, {"node", v.Node},
+			{"requeues", fmt.Sprint(v.Requeues)}, {"reason", printable(v.Reason, 400)},
+		} {
+			if row[1] != "" {
+				fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+			}
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		payload, _ := json.MarshalIndent(v.Payload, "  ", "  ")
+		metadata, _ := json.MarshalIndent(v.Metadata, "  ", "  ")
+		fmt.Fprintf(con.out, "\npayload\n  %s\nmetadata\n  %s\n\nerror\n", payload, metadata)
+		for _, line := range v.ErrorChain {
+			fmt.Fprintf(con.out, "  %s\n", printable(line, 2000))
+		}
+		fmt.Fprintln(con.out, "\nattempts")
+		for i, a := range v.Attempts {
+			fmt.Fprintf(con.out, "  %d  %s  %.1f ms  %s\n", i+1, a.At.UTC().Format(domain.TimeFormat), a.DurationMS, printable(a.Error, 200))
+		}
+		if v.Stack != "" {
+			fmt.Fprintf(con.out, "\nstack\n  %s\n", strings.ReplaceAll(strings.TrimSpace(v.Stack), "\n", "\n  "))
+		}
+		return nil
+	})
 }
 
 // outcome is one line of what an act did.
@@ -184,20 +178,17 @@ type poisonRequeueCmd struct {
 }
 
 func (c poisonRequeueCmd) Run(ctx context.Context, con console) error {
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	for _, id := range c.IDs {
-		if err := s.RequeuePoison(ctx, id); err != nil {
-			return err
+	return c.with(ctx, func(s *store.Store) error {
+		for _, id := range c.IDs {
+			if err := s.RequeuePoison(ctx, id); err != nil {
+				return err
+			}
+			if err := (outcome{id, store.PoisonRequeued}).print(con, c.JSON); err != nil {
+				return err
+			}
 		}
-		if err := (outcome{id, store.PoisonRequeued}).print(con, c.JSON); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 type poisonDiscardCmd struct {
@@ -211,15 +202,12 @@ func (c poisonDiscardCmd) Run(ctx context.Context, con console) error {
 	if strings.TrimSpace(c.Reason) == "" {
 		return domain.InvalidField("reason", "--reason says why the event is dropped")
 	}
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	if err := s.DiscardPoison(ctx, c.ID, c.Reason); err != nil {
-		return err
-	}
-	return (outcome{c.ID, store.PoisonDiscarded}).print(con, c.JSON)
+	return c.with(ctx, func(s *store.Store) error {
+		if err := s.DiscardPoison(ctx, c.ID, c.Reason); err != nil {
+			return err
+		}
+		return (outcome{c.ID, store.PoisonDiscarded}).print(con, c.JSON)
+	})
 }
 
 // printable cuts s to one line of at most limit characters. What failed may

@@ -83,6 +83,7 @@ func TestRecheckIsBatched(t *testing.T) {
 		o.AuthSessionID = ""
 		anonymous := w.connect(o)
 		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
 		require.Equal(w.t, 100, w.rights.asked)
 		require.Empty(w.t, anonymous.codes(), "without a sign-in session there is nothing to end")
 	})

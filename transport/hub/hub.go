@@ -221,6 +221,7 @@ type Stats struct {
 	Workspaces int // with at least one session
 }
 
+// Stats counts the sessions of this node.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -19,13 +19,19 @@ func (h *Hub) Register(ctx context.Context, o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	entered := false
+	defer func() {
+		if !entered { // also when a product's Entitlements panicked
+			s.leave()
+		}
+	}()
 	if err := s.enter(ctx, o); err != nil {
-		s.leave()
 		if ctx.Err() != nil && !domain.IsTransient(err) {
 			err = domain.Transient(err, "the connection could not be set up in time")
 		}
 		return nil, err
 	}
+	entered = true
 	h.presence.Join(o.WorkspaceID, o.MemberID, s.id)
 	return s, nil
 }
