@@ -74,7 +74,7 @@ func errorChain(err error) []string {
 		if text := errorText(err); len(texts) == 0 || texts[len(texts)-1] != text {
 			texts = append(texts, text)
 		}
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // this walks the chain itself, a step at a time
 		case interface{ Unwrap() error }:
 			walk(e.Unwrap())
 		case interface{ Unwrap() []error }:
