@@ -20,13 +20,12 @@ import (
 // that was ever appended.
 type model struct {
 	*client
-	who      string
-	rooms    map[string]int64 // subscribed, as the client was told: due after this offset
-	claimed  map[string]int64 // asked for, with this position
-	at       int64            // everything up to here has been handed out
-	live     bool
-	resynced bool
-	gone     bool
+	who     string
+	rooms   map[string]int64 // subscribed, as the client was told: due after this offset
+	claimed map[string]int64 // asked for, with this position
+	at      int64            // everything up to here has been handed out
+	live    bool
+	gone    bool
 }
 
 // history is everything that was ever appended, in the current epoch.
@@ -80,7 +79,6 @@ func (h *history) take(rt *rapid.T, m *model, frames []string) {
 		case f == "live":
 			m.live = true
 		case kind == "resync":
-			m.resynced = true
 			_, at, _ := strings.Cut(rest, "@")
 			_, err := fmt.Sscan(at, &m.at)
 			require.NoError(rt, err)

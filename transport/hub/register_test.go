@@ -238,6 +238,17 @@ func TestSignOutDuringRegistration(t *testing.T) {
 	})
 }
 
+// A product's Entitlements may panic; the server's recovery then answers the
+// request, and nobody would ever close the session that was half registered.
+func TestPanicDuringRegistration(t *testing.T) {
+	bubble(t, hub.Config{}, func(w *world) {
+		w.rights.during = func() { panic("a bug in the product") }
+		require.Panics(w.t, func() { _, _ = w.register(member("m")) })
+		require.Empty(w.t, w.hub.Stats().Sessions)
+		require.Zero(w.t, w.hub.Stats().Workspaces)
+	})
+}
+
 func TestStats(t *testing.T) {
 	bubble(t, hub.Config{}, func(w *world) {
 		a, o := w.connect(member("m")), member("n")
