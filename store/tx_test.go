@@ -298,3 +298,30 @@ func TestContextEndsInTheMiddle(t *testing.T) {
 		require.NoError(t, rename(s, w, 2, "alive")(t.Context()))
 	})
 }
+
+// Those who post into a room hold it side by side; who changes it waits for
+// them, and they for who changes it.
+func TestHoldRoom(t *testing.T) {
+	s := storetest.Open(t, store.Postgres)
+	w, _, _ := storetest.SeedWorkspace(t, s)
+	room := addRoom(t, s, w.ID, "Lobby")
+	brief := func(take func(ctx context.Context, tx domain.Tx) error) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		return s.Write(ctx, func(tx domain.Tx) error { return take(ctx, tx) })
+	}
+	hold := func(ctx context.Context, tx domain.Tx) error { _, err := tx.HoldRoom(ctx, w.ID, room.ID); return err }
+	lock := func(ctx context.Context, tx domain.Tx) error { _, err := tx.LockRoom(ctx, w.ID, room.ID); return err }
+	write(t, s, func(ctx context.Context, tx domain.Tx) error {
+		require.NoError(t, hold(ctx, tx))
+		require.NoError(t, s.Write(t.Context(), func(tx domain.Tx) error { return hold(t.Context(), tx) }))
+		require.True(t, domain.IsTransient(brief(lock)))
+		return nil
+	})
+	write(t, s, func(ctx context.Context, tx domain.Tx) error {
+		require.NoError(t, lock(ctx, tx))
+		require.True(t, domain.IsTransient(brief(hold)))
+		return nil
+	})
+	require.ErrorIs(t, tryWrite(t, s, func(ctx context.Context, tx domain.Tx) error { _, err := tx.HoldRoom(ctx, w.ID, "room_x"); return err }), domain.ErrNotFound)
+}
