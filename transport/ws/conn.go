@@ -96,13 +96,31 @@ func (c *conn) connected(socket *melody.Session) {
 	options.Transport = hub.WS
 	options.OnReady = c.wake
 	options.OnClose = func(code domain.CloseCode, info hub.CloseInfo) { c.end(code, info.Delay) }
-	session, err := c.server.hub.Register(ctx, options)
+	session, err := onOwnStack(func() (*hub.Session, error) { return c.server.hub.Register(ctx, options) })
 	if err != nil {
 		c.server.cfg.Logger.Debug("websocket: registration refused", "workspace", options.WorkspaceID, "error", err)
 		c.end(problem.KindOf(err).Close, retryDelay())
 		return
 	}
 	c.session.Store(session)
+}
+
+// onOwnStack calls fn on another goroutine, and waits. The read pump's lives as
+// long as the connection; had it been as deep as a database query, its stack
+// would stay that large, and stacks are most of what an idle connection takes.
+func onOwnStack[T any](fn func() (T, error)) (value T, err error) {
+	var cause any
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { cause = recover() }()
+		value, err = fn()
+	}()
+	<-done
+	if cause != nil {
+		panic(cause)
+	}
+	return value, err
 }
 
 // disconnected comes last, whatever happened before.
