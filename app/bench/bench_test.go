@@ -137,6 +137,34 @@ func TestLatency(t *testing.T) {
 	}
 }
 
+// A tab that joins while the demo's seed is still being projected is sent that
+// as well. The bench once counted it in, stopped before the last events had
+// come, and called them lost.
+func TestLatencyCountsItsOwnEventsOnly(t *testing.T) {
+	s := newFakeServer(t)
+	const last = 9
+	s.deliver = func(_, i int) int { return min(1, last-i) } // not the last one
+	result, err := Latency(t.Context(), LatencyOptions{
+		Target: s.target(WebSocket), Rate: 1000, Duration: (last + 1) * time.Millisecond, Tabs: 2,
+		Commit: func(ctx context.Context, i int) (time.Time, string, error) {
+			at, id, err := s.commit(ctx, i)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, c := range s.tabs {
+				c <- fmt.Sprintf(`{"type":"room.message.posted","id":"x-%d","cause":"somebody-else-%d"}`, i, i)
+				if i == last {
+					late := fmt.Sprintf(`{"type":"room.message.posted","id":"e-%d","cause":%q}`, i, id)
+					time.AfterFunc(3*settlePoll, func() { c <- late })
+				}
+			}
+			return at, id, err
+		},
+	})
+	require.NoError(t, err)
+	require.Zero(t, result.Lost)
+	require.Equal(t, 2*(last+1), result.Deliveries)
+}
+
 // A server that delivers one event twice to one tab, and as many events in
 // total as it should, must not look sound: counting arrivals alone would let a
 // duplicate make up for a loss.

@@ -16,7 +16,7 @@ import (
 const (
 	writersAtOnce = 64
 	settle        = 5 * time.Second // silence after which what is missing counts as lost
-	settlePoll    = 10 * time.Millisecond
+	settlePoll    = 50 * time.Millisecond
 )
 
 // LatencyOptions say how to measure commit → tab.
@@ -85,7 +85,7 @@ func Latency(ctx context.Context, o LatencyOptions) (LatencyResult, error) {
 		return LatencyResult{}, err
 	}
 	say(o.Progress, "%d events committed in %s, waiting for the tabs", len(commits), took.Round(time.Millisecond))
-	waitFor(ctx, &arrived, int64(len(commits)*o.Tabs))
+	waitForAll(ctx, commits, seen, &arrived)
 	latencies, lost, twice := match(commits, seen)
 	return LatencyResult{
 		Transport: o.transport(), Tabs: o.Tabs, Asked: o.Rate, Rate: float64(len(commits)) / took.Seconds(),
@@ -120,12 +120,19 @@ func (o LatencyOptions) write(ctx context.Context) ([]commit, time.Duration, err
 	return commits, time.Since(start), ctx.Err()
 }
 
-// waitFor returns when so many have arrived, or none for a while.
-func waitFor(ctx context.Context, arrived *atomic.Int64, expected int64) {
+// waitForAll returns when every tab has seen every commit, or nothing has
+// arrived for a while. It asks for these very commits: a tab may be sent other
+// people's events as well, and a bare count would stop too early.
+func waitForAll(ctx context.Context, commits []commit, tabs []*sightings, arrived *atomic.Int64) {
 	tick := time.NewTicker(settlePoll)
 	defer tick.Stop()
 	last, lastAt := arrived.Load(), time.Now()
-	for last < expected && time.Since(lastAt) < settle {
+	for complete := false; time.Since(lastAt) < settle; {
+		if complete {
+			return // a moment later, so that a duplicate at the end is seen
+		}
+		_, lost, _ := match(commits, tabs)
+		complete = lost == 0
 		select {
 		case <-ctx.Done():
 			return
