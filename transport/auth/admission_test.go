@@ -178,7 +178,11 @@ func TestEntitlements(t *testing.T) {
 	read := transporttest.NewReader()
 	sessions := auth.NewCookieSessions(read, auth.CookieConfig{Now: func() time.Time { return noon }})
 	entitled := auth.NewEntitlements(sessions, read)
-	owner := hub.Identity{WorkspaceID: "ws_acme", MemberID: "mem_owner"}
+	owner := hub.Identity{WorkspaceID: "ws_acme", MemberID: "mem_owner", AuthSessionID: "login_owner"}
+	// Whoever signs out between admission and registration has no right anymore,
+	// though nobody could close a session that wasn't there yet.
+	require.Equal(t, domain.CodeUnauthenticated, domain.CodeOf(entitled.Member(t.Context(), owner)))
+	read.SignIn("owner", noon.Add(time.Hour))
 	read.AddRoom(domain.Room{ID: "open", WorkspaceID: "ws_acme"})
 	read.AddRoom(domain.Room{ID: "mine", WorkspaceID: "ws_acme", Private: true, MemberIDs: []string{"mem_owner"}})
 	read.AddRoom(domain.Room{ID: "theirs", WorkspaceID: "ws_acme", Private: true, MemberIDs: []string{"mem_admin"}})
@@ -197,7 +201,6 @@ func TestEntitlements(t *testing.T) {
 	require.Equal(t, refusals[0], refusals[1])
 	require.Equal(t, refusals[0], refusals[2])
 
-	read.SignIn("owner", noon.Add(time.Hour))
 	live, err := entitled.LiveSessions(t.Context(), []string{"login_owner"})
 	require.NoError(t, err)
 	require.True(t, live["login_owner"])

@@ -25,7 +25,14 @@ func NewEntitlements(sessions Sessions, read domain.Reader) *Entitlements {
 // Member implements hub.Entitlements. A user who left and joined again is
 // another member, so the old id stays ended.
 func (e *Entitlements) Member(ctx context.Context, id hub.Identity) error {
-	_, err := e.read.Member(ctx, id.WorkspaceID, id.MemberID)
+	live, err := e.sessions.Live(ctx, []string{id.AuthSessionID})
+	if err != nil {
+		return err
+	}
+	if !live[id.AuthSessionID] {
+		return domain.Errorf(domain.CodeUnauthenticated, "the sign-in has ended")
+	}
+	_, err = e.read.Member(ctx, id.WorkspaceID, id.MemberID)
 	if errors.Is(err, domain.ErrNotFound) {
 		return domain.Errorf(domain.CodeForbidden, "the membership ended")
 	}

@@ -146,6 +146,9 @@ type fakeRights struct {
 
 func (r *fakeRights) Member(_ context.Context, id hub.Identity) error {
 	return r.answer(func() error {
+		if r.ended[id.AuthSessionID] {
+			return domain.Errorf(domain.CodeUnauthenticated, "the sign-in ended")
+		}
 		if r.gone[id.MemberID] {
 			return domain.Errorf(domain.CodeForbidden, "the membership ended")
 		}

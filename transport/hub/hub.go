@@ -35,8 +35,9 @@ type Log interface {
 
 // Entitlements answers from the database, now. Package auth implements it.
 type Entitlements interface {
-	// Member verifies that the membership still stands (nil, CodeForbidden
-	// when it ended, or a transient error).
+	// Member verifies that sign-in and membership still stand: nil,
+	// CodeUnauthenticated when the sign-in session ended, CodeForbidden when
+	// the membership did, or a transient error.
 	Member(ctx context.Context, id Identity) error
 	// Room verifies that the member may read the room; a room that is unknown
 	// and one that is closed to the member give the same CodeNotFound.

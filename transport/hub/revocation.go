@@ -102,10 +102,14 @@ func (s *Session) verify(ctx context.Context, _ *batch) error {
 	}
 	f.mu.Unlock()
 
-	if err := h.ent.Member(ctx, s.identity); refused(err) {
+	switch err := h.ent.Member(ctx, s.identity); {
+	case err != nil && domain.CodeOf(err) == domain.CodeUnauthenticated:
+		s.endNow(domain.CloseUnauthenticated, CloseInfo{})
+		return nil
+	case refused(err):
 		s.endNow(domain.CloseRevoked, CloseInfo{})
 		return nil
-	} else if err != nil {
+	case err != nil:
 		return err
 	}
 	var lost []domain.Channel

@@ -255,6 +255,19 @@ func TestRightsAreVerifiedAfterAReset(t *testing.T) {
 	})
 }
 
+func TestSigningOutIsNoticedAfterAReset(t *testing.T) {
+	bubble(t, hub.Config{}, func(w *world) {
+		m := w.connect(member("m"))
+		w.rights.set(func(r *fakeRights) { r.ended = map[string]bool{"a_m": true} })
+		w.log.replace(ws, domain.LogState{Epoch: "e2"})
+		w.append(toAll)
+		synctest.Wait()
+		require.Empty(w.t, m.read())
+		synctest.Wait()
+		require.Equal(w.t, list("unauthenticated"), m.codes())
+	})
+}
+
 func TestVerifyingWaitsForTheDatabase(t *testing.T) {
 	bubble(t, hub.Config{}, func(w *world) {
 		m := w.connect(member("m"))
