@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/orbit/realtime/domain"
@@ -25,7 +24,7 @@ type Config struct {
 	// SafetyPoll is how long an idle lane sleeps at most (default 200 ms).
 	SafetyPoll time.Duration
 	Retention  RetentionConfig
-	Build      string       // version of the binary; default from its build info
+	Build      string       // version of the binary; default "unknown"
 	Node       string       // name of the process; default host name and process id
 	Logger     *slog.Logger // default slog.Default
 }
@@ -67,7 +66,7 @@ func (c *Config) setDefaults() {
 		c.Logger = slog.Default()
 	}
 	if c.Build == "" {
-		c.Build = buildVersion()
+		c.Build = "unknown"
 	}
 	if c.Node == "" {
 		c.Node = nodeName()
@@ -129,23 +128,6 @@ func (c RetentionConfig) Validate() error {
 		errs = append(errs, fmt.Errorf("retention max entries: %d is negative", c.MaxEntries))
 	}
 	return errors.Join(errs...)
-}
-
-// buildVersion is the module's version, or the commit it was built from.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
-		}
-	}
-	return "devel"
 }
 
 func nodeName() string {

@@ -2,10 +2,6 @@ package store_test
 
 import (
 	"context"
-	"io"
-	"net"
-	"net/url"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,85 +12,11 @@ import (
 	"github.com/orbit/realtime/store/storetest"
 )
 
-// proxy stands between a Store and PostgreSQL, so that a test can take the
-// database away.
-type proxy struct {
-	listener net.Listener
-	target   string
-	running  sync.WaitGroup
-
-	mu    sync.Mutex
-	down  bool
-	conns map[net.Conn]bool
-}
-
-func startProxy(t *testing.T, dsn string) (*proxy, string) {
-	t.Helper()
-	u, err := url.Parse(dsn)
-	require.NoError(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	p := &proxy{listener: l, target: u.Host, conns: map[net.Conn]bool{}}
-	p.running.Go(p.serve)
-	t.Cleanup(func() {
-		_ = l.Close()
-		p.set(true)
-		p.running.Wait()
-	})
-	u.Host = l.Addr().String()
-	return p, u.String()
-}
-
-func (p *proxy) serve() {
-	for {
-		in, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		out, err := net.Dial("tcp", p.target)
-		if err != nil || !p.add(in, out) {
-			_ = in.Close()
-			continue
-		}
-		pipe := func(a, b net.Conn) func() {
-			return func() {
-				_, _ = io.Copy(a, b)
-				_, _ = a.Close(), b.Close()
-			}
-		}
-		p.running.Go(pipe(in, out))
-		p.running.Go(pipe(out, in))
-	}
-}
-
-func (p *proxy) add(conns ...net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range conns {
-		p.conns[c] = true
-		if p.down {
-			_ = c.Close()
-		}
-	}
-	return !p.down
-}
-
-// set cuts every connection and refuses new ones, or lets them through again.
-func (p *proxy) set(down bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = down
-	for c := range p.conns {
-		_ = c.Close()
-	}
-	clear(p.conns)
-}
-
 // While the database is away every call fails with a transient error, whatever
 // it does: that is what keeps the bus from poisoning what it can't handle now.
 // When it is back, everything goes on by itself.
 func TestDatabaseAway(t *testing.T) {
-	p, dsn := startProxy(t, storetest.DSN(t, store.Postgres))
+	plug, dsn := storetest.NewPlug(t, storetest.DSN(t, store.Postgres))
 	s := storetest.OpenDSN(t, dsn)
 	w, _, _ := storetest.SeedWorkspace(t, s)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -144,15 +66,15 @@ func TestDatabaseAway(t *testing.T) {
 		if err := tx.Publish(ctx, event(w.ID)); err != nil {
 			return err
 		}
-		p.set(true)
+		plug.Pull()
 		_, err := tx.Workspace(ctx, w.ID)
 		return err
 	})
 	require.True(t, domain.IsTransient(err), "%v", err)
-	p.set(false)
+	plug.Push()
 	err = s.Write(ctx, func(tx domain.Tx) error {
 		err := tx.Publish(ctx, event(w.ID))
-		p.set(true)
+		plug.Pull()
 		return err
 	})
 	require.True(t, domain.IsTransient(err), "%v", err)
@@ -162,7 +84,7 @@ func TestDatabaseAway(t *testing.T) {
 		require.True(t, domain.IsTransient(err), "%s: %v", name, err)
 		require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err), name)
 	}
-	p.set(false)
+	plug.Push()
 	for name, call := range calls {
 		require.NoError(t, call(), name)
 	}
