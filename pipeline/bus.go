@@ -108,13 +108,10 @@ type Publisher struct {
 
 var _ message.Publisher = (*Publisher)(nil)
 
-// maxPublish is how many messages one INSERT takes.
-const maxPublish = 1000
-
-// Publish appends the messages in order, in one statement per 1,000, and wakes
+// Publish appends the messages in order, store.MaxInsert to a statement, and wakes
 // their lanes. A message whose UUID waits in the topic already is skipped.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
-	for some := range slices.Chunk(messages, maxPublish) {
+	for some := range slices.Chunk(messages, store.MaxInsert) {
 		if err := p.publish(topic, some); err != nil {
 			return err
 		}

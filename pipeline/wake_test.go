@@ -99,7 +99,7 @@ func TestPublisher(t *testing.T) {
 	require.NoError(t, err)
 
 	var sent message.Messages
-	for range 2*maxPublish + 1 {
+	for range 2*store.MaxInsert + 1 {
 		sent = append(sent, message.NewMessage(watermill.NewUUID(), nil))
 	}
 	require.NoError(t, pub.Publish("topic", sent...))

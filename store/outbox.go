@@ -12,14 +12,10 @@ import (
 // Topic is the Watermill topic of domain events.
 const Topic = "events"
 
-const (
-	// maxInsert is how many events one INSERT may carry: engines bound a
-	// statement's parameters (SQLite to 32,766).
-	maxInsert = 1000
-	// publishStep is how many Publish puts into one. SQLite looks each
-	// parameter up in a list: 1,000 events at once take six times as long.
-	publishStep = 100
-)
+// MaxInsert is how many events one INSERT may carry. modernc's SQLite looks
+// each parameter up in a list, so the cost grows with the square: a hundred
+// events are a fair bargain, a thousand can take seconds on a busy machine.
+const MaxInsert = 100
 
 // OutboxRow is one waiting event.
 type OutboxRow struct {
@@ -86,7 +82,7 @@ func eventArgs(ev domain.Event) []any {
 	return []any{ev.ID, string(ev.Type), ev.WorkspaceID, ev.AggregateID, payload, metadata, micros(ev.CreatedAt)}
 }
 
-// OutboxInsert returns the statement that appends 1 to 1000 events, in order,
+// OutboxInsert returns the statement that appends 1 to MaxInsert events, in order,
 // skipping ids that are waiting already. It returns the lane of each row
 // written. The lane is computed by the database, from the number of lanes in
 // force when the statement runs: a process that opened before SetLanes still
@@ -96,8 +92,8 @@ func (s *Store) OutboxInsert(topic string, events ...domain.Event) (query string
 }
 
 func outboxInsert(topic string, events []domain.Event) (query string, args []any, err error) {
-	if len(events) == 0 || len(events) > maxInsert {
-		return "", nil, domain.Errorf(domain.CodeInvalid, "an insert takes 1 to %d events, not %d", maxInsert, len(events))
+	if len(events) == 0 || len(events) > MaxInsert {
+		return "", nil, domain.Errorf(domain.CodeInvalid, "an insert takes 1 to %d events, not %d", MaxInsert, len(events))
 	}
 	var b strings.Builder
 	b.WriteString(`INSERT INTO outbox (topic, lane, ` + eventColumns + `) VALUES `)
@@ -126,7 +122,7 @@ func (s *Store) OutboxDelete(seqs []int64) (query string, args []any) {
 // Publish implements domain.Tx.
 func (t *unitOfWork) Publish(ctx context.Context, events ...domain.Event) error {
 	for len(events) > 0 {
-		n := min(len(events), publishStep)
+		n := min(len(events), MaxInsert)
 		lanes, err := publish(ctx, t.conn, Topic, events[:n])
 		if err != nil {
 			return err
