@@ -63,7 +63,7 @@ lint: ## Run the linters
 	go run $(GOLANGCI) run
 
 .PHONY: generate
-generate: ## Write what is generated from code: docs/configuration.md, …
+generate: ## Write what is generated from code: client types, schemas, fixtures, docs
 	go generate ./...
 
 .PHONY: ci

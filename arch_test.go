@@ -45,6 +45,7 @@ var layers = []layer{
 	{"transport/console", []string{"domain", "transport/problem"}, "operators come in through the admin listener; what the console may do is given to it"},
 	{"transport", []string{"domain", "transport/hub", "transport/presence", "transport/auth", "transport/problem"}, "transports reach the database through ports only"},
 	{"web", nil, "embedded assets, nothing else"},
+	{"web/gen", []string{"domain", "transport/problem"}, "it renders the tables that clients depend on, and needs no server for it"},
 	{"app", []string{""}, ""},
 }
 
@@ -202,6 +203,7 @@ func TestTheTableBites(t *testing.T) {
 		{"transport/api", module + "/transport/hub", "outbox's business"},
 		{"transport/newcomer", module + "/store", "through ports"},
 		{"web", module + "/domain", "may import nothing"},
+		{"web/gen", module + "/transport/hub", "needs no server"},
 		{"kitchen", "fmt", "in no row"},
 	} {
 		got := violations(goPackage{ImportPath: module + "/" + tc.folder, Imports: []string{tc.imported}})
