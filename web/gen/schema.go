@@ -28,7 +28,7 @@ type schema struct {
 	Defs        map[string]*schema `json:"$defs,omitempty"`
 }
 
-// jsonSchema renders one document that accepts exactly the server events.
+// jsonSchema renders one document that accepts the server events and nothing else.
 // Unknown fields are allowed: a newer server may send more of them.
 func jsonSchema(m *model) ([]byte, error) {
 	doc := &schema{
