@@ -76,4 +76,4 @@ psql: ## Open the database of docker compose
 
 .PHONY: clean
 clean: ## Remove what was built and measured, and the default database
-	rm -rf bin coverage.out coverage.html orbit.db orbit.db-wal orbit.db-shm orbit.db.lock
+	rm -rf bin coverage.out coverage.html orbit.db orbit.db-wal orbit.db-shm orbit.db.lock orbit.db.migrate.lock

@@ -17,6 +17,8 @@ import (
 	"github.com/orbit/realtime/transport/problem"
 )
 
+//go:generate go test . -run TestProtocolReferenceIsCurrent -update
+
 var update = flag.Bool("update", false, "write the generated tables of docs/protocol.md instead of comparing them")
 
 // The tables of the wire reference are generated from the tables of the code,
@@ -40,7 +42,7 @@ func TestProtocolReferenceIsCurrent(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(after), 0o644))
 		return
 	}
-	require.Equal(t, after, string(before), "%s is old: run go test . -update", path)
+	require.Equal(t, after, string(before), "%s is old: run make generate", path)
 }
 
 func eventTable() string {

@@ -192,10 +192,22 @@ func (a *App) closeStore() error {
 }
 
 func (a *App) announce() {
-	a.log.Info("serving", "url", a.BaseURL(), "admin", a.AdminURL(), "database", a.store.Dialect(), "lanes", a.store.Lanes(), "build", Build())
+	url := visit(a.publicListener.Addr())
+	a.log.Info("serving", "url", url, "admin", visit(a.adminListener.Addr()), "database", a.store.Dialect(), "lanes", a.store.Lanes(), "build", Build())
 	if a.cfg.Demo {
-		a.log.Info("demo: open the url twice, as two people, and change a role", "url", a.BaseURL())
+		a.log.Info("demo: open the url twice, side by side, pick Owner, and change somebody's role in one tab", "url", url)
+	} else {
+		a.log.Info("there is no page at the url, the API alone: serve --demo has one")
 	}
+}
+
+// visit is the URL that a browser on this machine opens: a listener on every
+// interface has an address, such as [::], that is none to visit.
+func visit(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("http://localhost:%d", tcp.Port)
+	}
+	return "http://" + addr.String()
 }
 
 // shutdown is the one place where the order is written down (DESIGN, "Shutdown"):

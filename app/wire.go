@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -76,11 +75,10 @@ func (a *App) wire() error {
 	engine.GET("/v1/poll", raw(a.polls.Handle))
 	engine.GET("/v1/probe", raw(probe.New(a.hub, admission).Handle))
 
-	var public http.Handler = engine
 	if cfg.Demo {
-		public = withPage(engine, demo.Handler())
+		withPage(engine)
 	}
-	a.public = server(public)
+	a.public = server(engine)
 	a.admin = server(a.adminMux())
 	return nil
 }
@@ -107,15 +105,13 @@ func raw(handle http.HandlerFunc) gin.HandlerFunc {
 	return func(c *gin.Context) { handle(c.Writer, c.Request) }
 }
 
-// withPage serves the API under /v1/ and the demo's page elsewhere.
-func withPage(api, page http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/v1/") {
-			api.ServeHTTP(w, r)
-			return
-		}
-		page.ServeHTTP(w, r)
-	})
+// withPage adds the demo's page. Its files are routes like the API's, so that
+// other paths and methods get problem documents there too.
+func withPage(engine *gin.Engine) {
+	for path, file := range demo.Files() {
+		engine.GET(path, raw(file))
+		engine.HEAD(path, raw(file))
+	}
 }
 
 // server has the limits of every listener. Bodies and answers have deadlines of

@@ -21,7 +21,7 @@ import (
 // Durations are Go's: "200ms", "25s", "1h30m".
 type Config struct {
 	Addr           string   `group:"Listeners" env:"ORBIT_ADDR" default:"127.0.0.1:8080" help:"Where clients connect, host:port. An empty host is every interface, port 0 any free one."`
-	AdminAddr      string   `group:"Listeners" env:"ORBIT_ADMIN_ADDR" default:"127.0.0.1:8081" help:"Where operators connect, host:port: health, metrics, console. Keep it off public networks."`
+	AdminAddr      string   `group:"Listeners" env:"ORBIT_ADMIN_ADDR" default:"127.0.0.1:8081" help:"Where operators connect, host:port: health and readiness. Keep it off public networks."`
 	AllowedOrigins []string `group:"Listeners" env:"ORBIT_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins, such as https://app.example.com, whose pages may connect with cookies. Empty: the server's own origin alone."`
 	CookieSecure   string   `group:"Listeners" env:"ORBIT_COOKIE_SECURE" default:"auto" choices:"auto|always" help:"Whether the session cookie is for https alone. auto: when the request came over https. Behind a proxy that ends TLS, use always."`
 

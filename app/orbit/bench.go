@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -54,12 +56,29 @@ func (s scratch) print(con console, result fmt.Stringer) error {
 	return err
 }
 
+// atLeastOne refuses numbers of which nothing could be measured.
+func atLeastOne(flags map[string]int) error {
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		if flags[name] < 1 {
+			return fmt.Errorf("--%s is at least 1", name)
+		}
+	}
+	return nil
+}
+
 type benchLatencyCmd struct {
 	scratch
 	Rate      int           `default:"500" help:"Commands per second."`
 	Duration  time.Duration `default:"10s" help:"How long."`
 	Tabs      int           `default:"10" help:"Open tabs; each gets every event."`
 	Transport string        `default:"ws" enum:"ws,sse" help:"ws or sse."`
+}
+
+func (c benchLatencyCmd) Validate() error {
+	if c.Duration <= 0 {
+		return errors.New("--duration is more than 0s")
+	}
+	return atLeastOne(map[string]int{"rate": c.Rate, "tabs": c.Tabs})
 }
 
 func (c benchLatencyCmd) Run(ctx context.Context, con console) error {
@@ -97,6 +116,8 @@ type benchIdleCmd struct {
 	Settle time.Duration `default:"10s" help:"How long the server is left alone before its memory is read."`
 }
 
+func (c benchIdleCmd) Validate() error { return atLeastOne(map[string]int{"tabs": c.Tabs}) }
+
 func (c benchIdleCmd) Run(ctx context.Context, con console) error {
 	return c.with(ctx, con, func(dsn string) error {
 		s, err := startServer(ctx, con, dsn)
@@ -133,6 +154,10 @@ type benchPipelineCmd struct {
 	Lanes      int `default:"4" help:"Lanes, 1 to 64."`
 }
 
+func (c benchPipelineCmd) Validate() error {
+	return atLeastOne(map[string]int{"backlog": c.Backlog, "workspaces": c.Workspaces})
+}
+
 func (c benchPipelineCmd) Run(ctx context.Context, con console) error {
 	return c.with(ctx, con, func(dsn string) error {
 		return database{dsn}.with(ctx, func(s *store.Store) error { return c.measure(ctx, con, s) })
@@ -151,11 +176,16 @@ func (c benchPipelineCmd) measure(ctx context.Context, con console, s *store.Sto
 		return err
 	}
 	// Each event leads to one entry, told of after its commit. Asking the
-	// database how much is left would cost more than the work itself.
+	// database how much is left would cost more than the work itself. What the
+	// seed has published is of other types, and doesn't count.
 	var projected atomic.Int64
 	count := func(appended []domain.Appended) {
 		for _, a := range appended {
-			projected.Add(int64(len(a.Entries)))
+			for _, entry := range a.Entries {
+				if entry.Type == domain.ServerMemberUpdated {
+					projected.Add(1)
+				}
+			}
 		}
 	}
 	// Made once the backlog is there, so that nothing consumes it before.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -71,22 +72,18 @@ func run(ctx context.Context, args []string, con console) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(con),
-		kong.UsageOnError(),
 	)
 	if err != nil {
 		fmt.Fprintln(con.err, "orbit:", err)
 		return exitError
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(understood(args))
 	if exited >= 0 { // --help answers and is done
 		return exited
 	}
 	if err != nil {
 		fmt.Fprintln(con.err, "orbit:", err)
-		fmt.Fprintln(con.err, `Run "orbit --help" for the commands.`)
+		pointToHelp(con, err)
 		return exitUsage
 	}
 	if err := command.Run(); err != nil {
@@ -94,6 +91,33 @@ func run(ctx context.Context, args []string, con console) int {
 		return exitCode(err)
 	}
 	return exitOK
+}
+
+// understood turns what people type out of habit into what there is.
+func understood(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case args[0] == "--version":
+		return []string{"version"}
+	}
+	return args
+}
+
+// pointToHelp names the help of the command that a usage error is about.
+func pointToHelp(con console, err error) {
+	command := "orbit"
+	var usage *kong.ParseError
+	if errors.As(err, &usage) {
+		for _, step := range usage.Context.Path {
+			if step.Command != nil {
+				command = step.Command.FullPath()
+			}
+		}
+	}
+	fmt.Fprintf(con.err, "Run \"%s --help\" for what it takes, and examples.\n", command)
 }
 
 // describeError prefers the message meant for people over the chain meant for logs.

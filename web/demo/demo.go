@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"strings"
 	"time"
 )
 
@@ -35,35 +34,28 @@ type asset struct {
 	contentType, etag string
 }
 
-// Handler serves the page at "/" and its files beside it. Browsers keep the
-// files but ask each time whether they are current, so that a new binary is
-// seen at once. Other paths are 404, methods but GET and HEAD 405.
-func Handler() http.Handler {
-	assets := load()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := strings.TrimPrefix(r.URL.Path, "/")
-		if name == "" {
-			name = "index.html"
-		}
-		a, ok := assets[name]
-		if !ok {
-			http.NotFound(w, r)
-			return
-		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
-			return
-		}
-		h := w.Header()
-		h.Set("Content-Type", a.contentType)
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache")
-		h.Set("ETag", a.etag)
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(a.data)) // answers If-None-Match by the ETag
-	})
+// Files are the page's files by their URL path; the page itself is "/" too.
+// Each answers GET and HEAD.
+func Files() map[string]http.HandlerFunc {
+	files := map[string]http.HandlerFunc{}
+	for name, a := range load() {
+		files["/"+name] = a.serve
+	}
+	files["/"] = files["/index.html"]
+	return files
+}
+
+// serve lets browsers keep the file but ask each time whether it is current, so
+// that a new binary is seen at once.
+func (a asset) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", a.contentType)
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("ETag", a.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.data)) // answers If-None-Match by the ETag
 }
 
 func load() map[string]asset {
