@@ -24,6 +24,8 @@ const damaged = `SELECT w.workspace_id FROM (
 // epoch where history is missing, and returns those workspaces' ids. It reads
 // every log once: run it when a process starts, before lanes are consumed.
 func (s *Store) CheckLogs(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, upkeepPatience)
+	defer cancel()
 	ids, err := many(ctx, conn{s.read, s.dialect}, scanValue[string], damaged+` ORDER BY 1`)
 	if err != nil {
 		return nil, err

@@ -45,8 +45,13 @@ func (s *Store) SetLanes(ctx context.Context, n int) error {
 	if n < 1 || n > maxLanes {
 		return domain.InvalidField("lanes", "the number of lanes must be 1 to %d, not %d", maxLanes, n)
 	}
+	ctx, cancel := context.WithTimeout(ctx, upkeepPatience)
+	defer cancel()
 	err := s.inTx(ctx, func(c conn) error {
 		if c.d.name == Postgres {
+			if _, err := c.exec(ctx, `SET LOCAL lock_timeout = 0`); err != nil {
+				return err
+			}
 			// Wait for the transactions that published by the old number, and
 			// hold off new ones: their INSERT reads the setting only after it
 			// got the table.

@@ -19,14 +19,17 @@ func LockFile(dsn string) (release func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkFile(path, false); err != nil {
+		return nil, err
+	}
 	lock := flock.New(path + ".lock")
 	ok, err := lock.TryLock()
 	if err != nil {
-		return nil, domain.Wrap(err, domain.CodeUnavailable, "the lock file %s.lock can't be opened", path)
+		return nil, openError(err, err, unwritable(path+".lock"))
 	}
 	if !ok {
 		return nil, domain.Errorf(domain.CodeConflict,
-			"another process serves the database file %s already (it holds %s.lock); stop it, or use PostgreSQL to run several", path, path)
+			"DATABASE_URL: another process serves the database file %s already (it holds %s.lock); stop it, or use PostgreSQL to run several", path, path)
 	}
 	return lock.Unlock, nil
 }

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"io/fs"
+	"net"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -34,6 +36,20 @@ func (s *Store) Migrate(ctx context.Context) (int, error) {
 // SchemaCurrent reports whether every embedded migration has been applied. It
 // changes nothing.
 func (s *Store) SchemaCurrent(ctx context.Context) (bool, error) {
+	state, err := s.schema(ctx)
+	return state == schemaCurrent, err
+}
+
+// schemaState is how far the migrations have come.
+type schemaState int
+
+const (
+	schemaMissing schemaState = iota
+	schemaOld
+	schemaCurrent
+)
+
+func (s *Store) schema(ctx context.Context) (schemaState, error) {
 	// goose would create its table just to find it empty.
 	query := `SELECT COUNT(*) FROM sqlite_master WHERE name = $1`
 	if s.dialect.name == Postgres {
@@ -41,14 +57,41 @@ func (s *Store) SchemaCurrent(ctx context.Context) (bool, error) {
 	}
 	tables, err := one(ctx, conn{s.read, s.dialect}, "table", scanValue[int], query, goose.DefaultTablename)
 	if err != nil || tables == 0 {
-		return false, err
+		return schemaMissing, err
 	}
 	provider, err := s.migrations()
 	if err != nil {
-		return false, err
+		return schemaOld, err
 	}
 	pending, err := provider.HasPending(ctx)
-	return !pending, migrationError(err)
+	if err != nil || pending {
+		return schemaOld, migrationError(err)
+	}
+	return schemaCurrent, nil
+}
+
+// RequireSchema returns nil where the schema is current. Otherwise the error is
+// CodeUnavailable and says to run "orbit migrate".
+func (s *Store) RequireSchema(ctx context.Context) error {
+	state, err := s.schema(ctx)
+	switch {
+	case err != nil:
+		return err
+	case state == schemaMissing:
+		return domain.Errorf(domain.CodeUnavailable, `no Orbit schema in %s; run "orbit migrate", or correct DATABASE_URL`, s.place())
+	case state == schemaOld:
+		return domain.Errorf(domain.CodeUnavailable, `the Orbit schema in %s is older than this build; run "orbit migrate"`, s.place())
+	}
+	return nil
+}
+
+// place names the database for people, without a password.
+func (s *Store) place() string {
+	if s.dialect.name == SQLite {
+		return s.sqlitePath
+	}
+	conf := s.locks.postgres
+	return fmt.Sprintf("database %q at %s", conf.Database, net.JoinHostPort(conf.Host, fmt.Sprint(conf.Port)))
 }
 
 func (s *Store) migrations() (*goose.Provider, error) {

@@ -68,6 +68,27 @@ func TestSchemaCurrentOnlyLooks(t *testing.T) {
 	}
 }
 
+// Whoever needs the schema is told what to run, and where it was looked for.
+func TestRequireSchema(t *testing.T) {
+	for _, engine := range storetest.Engines(t) {
+		t.Run(string(engine), func(t *testing.T) {
+			s := storetest.OpenDSN(t, storetest.EmptyDSN(t, engine))
+			err := s.RequireSchema(t.Context())
+			requireCode(t, domain.CodeUnavailable, err)
+			require.False(t, domain.IsTransient(err), "waiting doesn't help")
+			require.ErrorContains(t, err, "no Orbit schema in")
+			require.ErrorContains(t, err, `run "orbit migrate"`)
+
+			_, err = s.Migrate(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, s.RequireSchema(t.Context()))
+
+			execSQL(t, s, `DELETE FROM goose_db_version WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)`)
+			require.ErrorContains(t, s.RequireSchema(t.Context()), "older than this build")
+		})
+	}
+}
+
 // The engines have the same tables and columns, and every migration can be
 // taken back and applied again.
 func TestMigrationsAgree(t *testing.T) {
@@ -118,6 +139,13 @@ func TestLockFile(t *testing.T) {
 
 	_, err = store.LockFile(filepath.Join(dsn, "no", "folder.db"))
 	requireCode(t, domain.CodeUnavailable, err)
+	require.ErrorContains(t, err, "there is no folder")
+	folder := filepath.Join(t.TempDir(), "data")
+	require.NoError(t, os.Mkdir(folder, 0o755))
+	_, err = store.LockFile(folder)
+	requireCode(t, domain.CodeUnavailable, err)
+	require.ErrorContains(t, err, "is a folder")
+	require.NoFileExists(t, folder+".lock")
 	_, err = store.LockFile("")
 	requireCode(t, domain.CodeInvalid, err)
 	for range 2 {
@@ -135,8 +163,7 @@ func TestScratch(t *testing.T) {
 			require.NoError(t, err)
 			require.NotEqual(t, dsn, scratch)
 			s := storetest.OpenDSN(t, scratch)
-			_, err = s.Migrate(t.Context())
-			require.NoError(t, err)
+			require.NoError(t, s.RequireSchema(t.Context()))
 			require.NoError(t, s.Close())
 			require.NoError(t, drop(t.Context()))
 			if engine == store.SQLite {

@@ -1,6 +1,9 @@
 package store
 
 import (
+	"database/sql"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,12 +22,32 @@ var sessionDefaults = map[string]string{
 	"tcp_keepalives_idle":     "4", // seconds
 	"tcp_keepalives_interval": "2", // seconds
 	"tcp_keepalives_count":    "3",
+	// Whoever waits longer for a row gets "try later" rather than an answer at
+	// some time.
+	"lock_timeout": "3s",
 }
 
-func (s *Store) openPostgres(cfg Config) error {
-	conf, err := pgx.ParseConfig(cfg.DSN)
+// namesDatabase reports whether a PostgreSQL URL says which database it means.
+func namesDatabase(dsn string) bool {
+	u, err := url.Parse(dsn)
 	if err != nil {
-		return domain.Wrap(err, domain.CodeInvalid, "the database URL can't be read")
+		return false
+	}
+	query := u.Query()
+	return strings.Trim(u.Path, "/") != "" || query.Get("dbname") != "" || query.Get("database") != ""
+}
+
+// parsePostgres reads a URL and adds our defaults.
+func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
+	conf, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		// Without the cause, which may hold the password.
+		return nil, domain.InvalidField("dsn", "DATABASE_URL: is not a URL that PostgreSQL takes; use postgres://user:password@host:5432/database, with special characters percent-encoded")
+	}
+	if !namesDatabase(dsn) {
+		// libpq's default is the database named like the user, and that one
+		// may well belong to something else.
+		return nil, domain.InvalidField("dsn", "DATABASE_URL: names no database; use postgres://user:password@host:5432/database")
 	}
 	if conf.ConnectTimeout == 0 {
 		conf.ConnectTimeout = 5 * time.Second
@@ -34,16 +57,30 @@ func (s *Store) openPostgres(cfg Config) error {
 			conf.RuntimeParams[name] = value
 		}
 	}
+	return conf, nil
+}
+
+func (s *Store) openPostgres(cfg Config) error {
+	conf, err := parsePostgres(cfg.DSN)
+	if err != nil {
+		return err
+	}
 	n := cfg.MaxConns
 	if n <= 0 {
 		n = defaultMaxConns
 	}
-	db := stdlib.OpenDB(*conf)
-	db.SetMaxOpenConns(n)
-	// Idle connections are kept: to open one costs more than most statements.
-	db.SetMaxIdleConns(n)
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	s.dialect, s.read, s.write = postgresDialect, db, db
+	pool := func(conns int) *sql.DB {
+		db := stdlib.OpenDB(*conf)
+		db.SetMaxOpenConns(conns)
+		// Idle connections are kept: to open one costs more than most statements.
+		db.SetMaxIdleConns(conns)
+		db.SetConnMaxIdleTime(5 * time.Minute)
+		return db
+	}
+	// Commands that queue for one workspace's lock can take every connection of
+	// their pool. Readers, and the bus, have others to go on with.
+	s.dialect = postgresDialect
+	s.commands, s.read, s.write = pool(max(1, n/2)), pool(max(1, n/4)), pool(max(1, n-n/2-n/4))
 	s.locks.postgres = conf
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/orbit/realtime/domain"
 )
@@ -12,6 +13,22 @@ import (
 type conn struct {
 	DB
 	d dialect
+}
+
+// patience is how long a statement or a transaction may take, unless the caller
+// says otherwise: a database that swallows packets without closing the
+// connection must not hold anybody for ever.
+const patience = 15 * time.Second
+
+// upkeepPatience is patience for what goes through whole tables.
+const upkeepPatience = 10 * time.Minute
+
+// bounded gives ctx a deadline if it has none.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, patience)
 }
 
 // scanner reads the columns of the current row.
@@ -33,6 +50,8 @@ func one[T any](ctx context.Context, c conn, what string, scan func(scanner) (T,
 
 // many runs a query and collects its rows. The result is never nil.
 func many[T any](ctx context.Context, c conn, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	rows, err := c.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, MapError(err)
@@ -56,6 +75,8 @@ func many[T any](ctx context.Context, c conn, scan func(scanner) (T, error), que
 
 // exec runs a statement and returns how many rows it touched.
 func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	res, err := c.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, MapError(err)
@@ -101,8 +122,12 @@ func (c conn) remove(ctx context.Context, what, query string, args ...any) error
 
 // inTx runs fn in one transaction, again when the engine asks for it.
 func (s *Store) inTx(ctx context.Context, fn func(conn) error) error {
+	return s.inTxOf(ctx, s.write, fn)
+}
+
+func (s *Store) inTxOf(ctx context.Context, db *sql.DB, fn func(conn) error) error {
 	return s.rerun(ctx, func() error {
-		return transact(ctx, s.write, writeOptions, func(tx *sql.Tx) error {
+		return transact(ctx, db, writeOptions, func(tx *sql.Tx) error {
 			return fn(conn{tx, s.dialect})
 		})
 	})
@@ -111,6 +136,8 @@ func (s *Store) inTx(ctx context.Context, fn func(conn) error) error {
 // transact commits when fn returns nil, and rolls back otherwise, also when fn
 // panics.
 func transact(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(*sql.Tx) error) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil {
 		return MapError(err)

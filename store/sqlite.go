@@ -45,6 +45,9 @@ func (s *Store) openSQLite(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if err := checkFile(path, cfg.MustExist); err != nil {
+		return err
+	}
 	// With synchronous=FULL the WAL is synced at every commit: what was
 	// committed survives a power cut.
 	common := url.Values{
@@ -74,6 +77,7 @@ func (s *Store) openSQLite(cfg Config) error {
 	if s.write, err = open(1, "_txlock", "immediate"); err != nil {
 		return err
 	}
+	s.commands = s.write // there is but one writer
 	// Readers are bound by CPU, not by waiting: more of them than this only
 	// cost memory (each has a page cache of 2 MB).
 	if s.read, err = open(max(4, runtime.NumCPU()), "_query_only", "1"); err != nil {

@@ -47,6 +47,8 @@ type Config struct {
 	// MaxConns bounds open connections to PostgreSQL (default 20). Two more
 	// are opened when lanes are taken and when Listen runs.
 	MaxConns int
+	// MustExist refuses a SQLite file that isn't there instead of making it.
+	MustExist bool
 }
 
 // Store is an open database. It is safe for concurrent use.
@@ -54,9 +56,11 @@ type Store struct {
 	dsn     string
 	dialect dialect
 	read    *sql.DB // autocommit reads and read transactions
-	write   *sql.DB // on PostgreSQL the same pool as read
-	lanes   laneCount
-	locks   laneLocks
+	write   *sql.DB // of the bus and of upkeep
+	// commands is the pool of units of work; on SQLite it is write.
+	commands *sql.DB
+	lanes    laneCount
+	locks    laneLocks
 
 	sqlitePath string // the database file
 
@@ -72,7 +76,8 @@ func DialectOf(dsn string) Dialect {
 	return SQLite
 }
 
-// Open connects, and checks that the database answers. It doesn't migrate.
+// Open connects, and checks that the database answers. It doesn't migrate. Its
+// errors are for the operator: each names DATABASE_URL, and the mend.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{dsn: cfg.DSN}
 	var err error
@@ -84,7 +89,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Ping(ctx); err != nil {
+	if err := s.reach(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.loadLanes(ctx); err != nil {
@@ -96,11 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // Close gives up all lanes and releases every connection. Idempotent.
 func (s *Store) Close() error {
 	s.locks.close()
-	err := s.write.Close()
-	if s.read != s.write {
-		err = errors.Join(err, s.read.Close())
-	}
-	return MapError(err)
+	return MapError(errors.Join(s.write.Close(), s.read.Close(), s.commands.Close()))
 }
 
 // Dialect tells which engine this is.
@@ -112,6 +113,21 @@ func (s *Store) Ping(ctx context.Context) error {
 		return MapError(err)
 	}
 	return MapError(s.read.PingContext(ctx))
+}
+
+// reach is the first Ping, whose error the operator has to mend.
+func (s *Store) reach(ctx context.Context) error {
+	err := s.write.PingContext(ctx)
+	if err == nil {
+		err = s.read.PingContext(ctx)
+	}
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return err
+	case s.dialect.name == Postgres:
+		return postgresOpenError(s.locks.postgres, err)
+	}
+	return sqliteOpenError(s.sqlitePath, err)
 }
 
 // DB is what the bus runs its autocommit statements on.

@@ -39,7 +39,7 @@ func (s *Store) Read(ctx context.Context, fn func(domain.Reader) error) error {
 // there is one writer, and it would wait for itself.
 func (s *Store) Write(ctx context.Context, fn func(domain.Tx) error) error {
 	var published map[int]bool
-	err := s.inTx(ctx, func(c conn) error {
+	err := s.inTxOf(ctx, s.commands, func(c conn) error {
 		t := &unitOfWork{reader: reader{c}, lanes: map[int]bool{}}
 		published = t.lanes
 		return fn(t)

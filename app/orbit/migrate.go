@@ -13,9 +13,21 @@ type database struct {
 	DSN string `name:"database-url" aliases:"dsn" env:"DATABASE_URL" default:"orbit.db" help:"postgres://… or the path of a SQLite file."`
 }
 
-// with runs fn on the open database.
+// with runs fn on a database that has the schema. It makes nothing: a path that
+// is misspelt must not become a database.
 func (d database) with(ctx context.Context, fn func(*store.Store) error) error {
-	s, err := store.Open(ctx, store.Config{DSN: d.DSN, MaxConns: 4})
+	return d.open(ctx, store.Config{MustExist: true}, func(s *store.Store) error {
+		if err := s.RequireSchema(ctx); err != nil {
+			return err
+		}
+		return fn(s)
+	})
+}
+
+// open runs fn on whatever database there is.
+func (d database) open(ctx context.Context, cfg store.Config, fn func(*store.Store) error) error {
+	cfg.DSN, cfg.MaxConns = d.DSN, 4
+	s, err := store.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -27,7 +39,7 @@ type migrateCmd struct {
 }
 
 func (c migrateCmd) Run(ctx context.Context, con console) error {
-	return c.with(ctx, func(s *store.Store) error {
+	return c.open(ctx, store.Config{}, func(s *store.Store) error {
 		applied, err := s.Migrate(ctx)
 		if err != nil {
 			return err
