@@ -48,7 +48,7 @@ func TestEveryEventOnEveryTransport(t *testing.T) {
 			for _, e := range tb.logged() {
 				got[e.Type] = true
 			}
-			require.Equal(t, want, got, "all types arrive over %s", transports[i])
+			require.Equal(t, want, got, "all types arrive over %s; for a new one, add a command that leads to it to driveEveryCommand", transports[i])
 		}
 		first := tabs[0].logged()
 		for i, tb := range tabs[1:] {

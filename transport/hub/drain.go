@@ -19,6 +19,8 @@ const (
 	// minDrainRate is how many sessions a second are told at least: a pace is
 	// there to spare the next node, and a few don't need it.
 	minDrainRate = 100
+	// drainPatience is how long the last sessions may take to leave.
+	drainPatience = 2 * time.Second
 )
 
 // Refuse makes Register and CanRegister fail with CodeUnavailable from now on.
@@ -30,8 +32,8 @@ func (h *Hub) Refuse() {
 
 // Drain refuses new sessions and closes the present ones with CloseDraining,
 // spread over the time given (or less: at least 100 a second), each told to come
-// back after a jittered delay. It returns when every session has been told; when ctx ends, the rest is told
-// at once.
+// back after a jittered delay. It returns when every session has left, or two
+// seconds after the last one was told; when ctx ends, the rest is told at once.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	h.Refuse()
 	h.mu.Lock()
@@ -61,4 +63,20 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 			}
 		}
 	}
+	// Whoever closes the transports next would be faster than their goodbyes.
+	for patience := time.After(drainPatience); h.occupied(); {
+		select {
+		case <-ticker.C:
+		case <-patience:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *Hub) occupied() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sessions.size > 0
 }
