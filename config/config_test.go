@@ -35,7 +35,7 @@ func parse(t *testing.T, env map[string]string, args ...string) (config.Config, 
 		t.Setenv(name, value)
 	}
 	var c command
-	parser, err := kong.New(&c, kong.Exit(func(int) { t.Error("exited") }))
+	parser, err := kong.New(&c, config.Hints(), kong.Exit(func(int) { t.Error("exited") }))
 	require.NoError(t, err)
 	k, err := parser.Parse(append([]string{"serve"}, args...))
 	return c.Serve.Config, k, err
@@ -140,6 +140,8 @@ func TestValidateNamesTheVariableAndTheMend(t *testing.T) {
 		{func(c *config.Config) { c.DatabaseURL = "" }, "DATABASE_URL (--database-url): is empty; use postgres://"},
 		{func(c *config.Config) { c.DatabaseURL = "mysql://db/orbit" }, `there is no database "mysql"`},
 		{func(c *config.Config) { c.DatabaseURL = "host=db dbname=orbit" }, "is a list of keywords"},
+		{func(c *config.Config) { c.DatabaseURL = "postgres://" }, "DATABASE_URL (--database-url): names no database; use postgres://"},
+		{func(c *config.Config) { c.DatabaseURL = "postgres://orbit:s3cret@db/" }, "names no database"},
 		{func(c *config.Config) { c.DatabaseURL = "postgres://orbit:100%@db/orbit" }, "percent-encoded"},
 		{func(c *config.Config) { c.AllowedOrigins = []string{"*"} }, "every web site"},
 		{func(c *config.Config) { c.AllowedOrigins = []string{"https://a.example/"} }, `"https://a.example/" is not an origin`},
@@ -163,6 +165,7 @@ func TestValidateAccepts(t *testing.T) {
 		func(c *config.Config) { c.DatabaseURL = "file:orbit.db?mode=rwc" },
 		func(c *config.Config) { c.DatabaseURL = "file:///var/lib/orbit.db" },
 		func(c *config.Config) { c.DatabaseURL = "postgresql:///orbit?host=/run/postgresql" },
+		func(c *config.Config) { c.DatabaseURL = "postgresql://?host=/run/postgresql&dbname=orbit" },
 		func(c *config.Config) { c.AllowedOrigins = []string{"http://localhost:3000"} },
 	} {
 		c := config.Default()
@@ -172,13 +175,26 @@ func TestValidateAccepts(t *testing.T) {
 }
 
 // A value that can't even be read is told by kong; its message must name the
-// variable as well.
+// variable as well, and what would do.
 func TestUnreadableValuesNameTheVariable(t *testing.T) {
+	for flag, want := range map[string]string{
+		"--lanes=many":          "ORBIT_LANES takes 1 to 64, such as 4",
+		"--heartbeat=25":        "ORBIT_HEARTBEAT takes 1s to 5m, such as 25s",
+		"--heartbeat=soon":      "ORBIT_HEARTBEAT takes 1s to 5m, such as 25s",
+		"--log-max-entries=1e4": "ORBIT_LOG_MAX_ENTRIES takes 1 to 10000000, such as 10000",
+	} {
+		name, _, _ := strings.Cut(flag, "=")
+		_, _, err := parse(t, nil, flag)
+		require.ErrorContains(t, err, name)
+		require.ErrorContains(t, err, want)
+	}
+	_, _, err := parse(t, map[string]string{"ORBIT_PONG_WAIT": "10"})
+	require.ErrorContains(t, err, "ORBIT_PONG_WAIT takes 100ms to 5m, such as 10s")
 	for name, value := range map[string]string{"ORBIT_LANES": "many", "ORBIT_HEARTBEAT": "25", "ORBIT_MIGRATE": "maybe"} {
 		_, _, err := parse(t, map[string]string{name: value})
 		require.ErrorContains(t, err, name+`="`+value+`"`)
 	}
-	_, _, err := parse(t, map[string]string{"ORBIT_LANES": "0"})
+	_, _, err = parse(t, map[string]string{"ORBIT_LANES": "0"})
 	require.ErrorContains(t, err, "ORBIT_LANES (--lanes)", "parsing validates")
 }
 
@@ -194,6 +210,17 @@ func TestWarnings(t *testing.T) {
 	c := config.Default()
 	c.Addr, c.Demo = ":8080", true
 	require.Len(t, c.Warnings(), 1)
+}
+
+// A misspelt variable would be ignored without a word.
+func TestUnknownVariablesAreTold(t *testing.T) {
+	t.Setenv("ORBIT_LAINES", "8")
+	t.Setenv("ORBIT_TEST_DATABASE_URL", "postgres://127.0.0.1/postgres")
+	t.Setenv("ORBITAL", "not ours")
+	warnings := strings.Join(config.Default().Warnings(), "\n")
+	require.Contains(t, warnings, "ORBIT_LAINES is not a setting")
+	require.NotContains(t, warnings, "ORBIT_TEST_DATABASE_URL")
+	require.NotContains(t, warnings, "ORBITAL")
 }
 
 // One name in three spellings: the field, the variable and the flag.

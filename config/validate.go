@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -54,7 +55,8 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Warnings tells what is allowed but seldom meant, one sentence each.
+// Warnings tells what is allowed but seldom meant, one sentence each. It also
+// looks at the environment, for variables that look like ours and are not.
 func (c Config) Warnings() []string {
 	var warnings []string
 	if !loopback(c.AdminAddr) {
@@ -63,7 +65,25 @@ func (c Config) Warnings() []string {
 	if c.Demo && !loopback(c.Addr) {
 		warnings = append(warnings, fmt.Sprintf("ORBIT_DEMO lets anybody who reaches %s sign in as owner", c.Addr))
 	}
+	for _, name := range unknown(os.Environ()) {
+		warnings = append(warnings, fmt.Sprintf(`%s is not a setting and has no effect: misspelt? "orbit config" lists them all`, name))
+	}
 	return warnings
+}
+
+// unknown lists the variables of an environment that have our prefix and no
+// field, sorted. ORBIT_TEST_… is the tests' own.
+func unknown(environ []string) []string {
+	var names []string
+	for _, line := range environ {
+		name, _, _ := strings.Cut(line, "=")
+		known := slices.ContainsFunc(fields(), func(f field) bool { return f.env == name })
+		if strings.HasPrefix(name, "ORBIT_") && !strings.HasPrefix(name, "ORBIT_TEST_") && !known {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // check holds a value against its field's range or choices, and says what to
@@ -125,8 +145,14 @@ func checkDatabaseURL(dsn string) string {
 	case dsn == "":
 		return "is empty; " + mend
 	case isURL && (scheme == "postgres" || scheme == "postgresql"):
-		if _, err := url.Parse(dsn); err != nil {
+		u, err := url.Parse(dsn)
+		if err != nil {
 			return "is not a URL (a password with special characters must be percent-encoded); " + mend
+		}
+		// The host may come from the query, or be this machine. The database
+		// would be the one named like the user: nobody means that one.
+		if query := u.Query(); strings.Trim(u.Path, "/") == "" && query.Get("dbname") == "" && query.Get("database") == "" {
+			return "names no database; " + mend
 		}
 	case isURL && scheme != "file" && scheme != "sqlite":
 		return fmt.Sprintf("there is no database %q; %s", scheme, mend)
