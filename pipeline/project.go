@@ -23,8 +23,8 @@ func (d dispatcher) handle(msg *message.Message) error {
 	if err != nil {
 		return err
 	}
-	if ev.WorkspaceID == "" {
-		return domain.InvalidField("workspace_id", "the event has no workspace")
+	if !domain.ValidID(ev.WorkspaceID) {
+		return domain.InvalidField("workspace_id", "%q is not a workspace's id", ev.WorkspaceID)
 	}
 	project, ok := d.projectors[ev.Type]
 	if !ok {

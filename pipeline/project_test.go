@@ -62,6 +62,6 @@ func TestProjectRefuses(t *testing.T) {
 	})
 	t.Run("an event without workspace", func(t *testing.T) {
 		err := dispatch(projectors("test.ok", ok)).handle(newHand(t, newEvent("test.ok", "", 1)).next())
-		require.ErrorContains(t, err, "no workspace")
+		require.ErrorContains(t, err, "not a workspace")
 	})
 }

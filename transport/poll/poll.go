@@ -71,7 +71,7 @@ type Answer struct {
 // system.hello, and wait, 0 to 25 seconds. A poll without a session, or with
 // one that is unknown, expired, somebody else's, on other rooms or at another
 // position, opens a session and answers at once: hello, then as much of the
-// replay as fits. A poll that goes on with its session waits until something
+// replay as fits. Without the parameter rooms a session goes on with its own. A poll that goes on with its session waits until something
 // is due, and answers a system.heartbeat when nothing came. A full answer is
 // followed up by the next poll, which then doesn't wait.
 //
@@ -83,6 +83,9 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 	}
 	query := r.URL.Query()
 	options, err := s.admission.Admit(r)
+	if l := s.leases.get(query.Get("session")); l != nil && query.Get("rooms") == "" {
+		options.Rooms = l.rooms // as before
+	}
 	if domain.CodeOf(err) == domain.CodeUnauthenticated {
 		options, err = s.lastWords(r, query, err)
 	}

@@ -218,6 +218,10 @@ func TestChangedRoomsStartAnotherSession(t *testing.T) {
 	p.rooms = "r2,r1"
 	p.poll("&wait=0")
 	require.Equal(t, session, p.session, "the same rooms")
+	p.rooms = ""
+	r.Append(domain.RoomChannel("r1"), "still for us")
+	require.Equal(t, []domain.ServerEventType{updated}, types(p.poll("")), "no rooms named: as before")
+	require.Equal(t, session, p.session)
 
 	p.rooms = "r2"
 	r.Append(domain.RoomChannel("r1"), "not for us anymore")

@@ -34,6 +34,9 @@ func parse(data []byte) (message, error) {
 	var wrongType *json.UnmarshalTypeError // the other fields are read all the same
 	switch {
 	case errors.As(err, &wrongType) && wrongType.Field != "":
+		if wrongType.Field == "ref" {
+			m.Ref = nil // encoding/json leaves a 0, which the client never sent
+		}
 		return m, errors.New("field " + wrongType.Field + " has the wrong type")
 	case err != nil:
 		return m, errors.New("not a JSON object")

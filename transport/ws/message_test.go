@@ -41,6 +41,13 @@ func TestParseRefuses(t *testing.T) {
 		require.Error(t, err, input)
 		require.Equal(t, ref(5), m.Ref, input)
 	}
+	// encoding/json leaves 0 in the field it couldn't fill; an answer with a ref
+	// that was never sent would be taken for another's.
+	for _, input := range []string{`{"type":"ping","ref":"x"}`, `{"type":"ping","ref":1.5}`, `{"ref":12345678901234567890,"type":"ping"}`} {
+		m, err := parse([]byte(input))
+		require.Error(t, err, input)
+		require.Nil(t, m.Ref, input)
+	}
 }
 
 func FuzzParse(f *testing.F) {
