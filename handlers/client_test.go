@@ -17,7 +17,7 @@ type row struct {
 	entity  any
 }
 
-// client applies server events the way PROTOCOL asks of one: take a version if
+// client applies server events the way docs/protocol.md asks of one: take a version if
 // it is newer, ignore it otherwise.
 type client struct{ rows map[string]row }
 

@@ -36,14 +36,16 @@ func server(t testing.TB) *url.URL {
 	if err == nil {
 		return u
 	}
-	if inCI() {
-		t.Fatalf("CI=true, and there is no PostgreSQL to test on: %v", err)
+	if required() {
+		t.Fatalf("no PostgreSQL to test on, and it must not be skipped (CI=true, or %s is set): %v", TestDatabaseURL, err)
 	}
 	t.Skipf("no PostgreSQL to test on: %v", err)
 	return nil
 }
 
-func inCI() bool { return os.Getenv("CI") == "true" }
+// required reports whether tests fail without PostgreSQL: in CI, and for
+// whoever named a server, and would take a skip for a pass.
+func required() bool { return os.Getenv("CI") == "true" || os.Getenv(TestDatabaseURL) != "" }
 
 func findServer() (*url.URL, error) {
 	if given := os.Getenv(TestDatabaseURL); given != "" {

@@ -47,6 +47,19 @@ func TestDatabasesAreUsedAgain(t *testing.T) {
 	})
 }
 
+// Whoever names a server wants it tested: one that doesn't answer once made all
+// of its tests be skipped, and the run pass.
+func TestANamedServerMustAnswer(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	run := exec.Command(self, "-test.run", "^TestDatabasesAreUsedAgain$")
+	run.Env = append(os.Environ(), "CI=", TestDatabaseURL+"=postgres://postgres@127.0.0.1:1/postgres")
+	out, err := run.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), TestDatabaseURL)
+	require.Contains(t, string(out), "127.0.0.1:1")
+}
+
 const victimEnv = "ORBIT_STORETEST_VICTIM"
 
 // What a test process made is gone after it, also when it was killed.
