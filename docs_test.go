@@ -30,6 +30,7 @@ func TestProtocolReferenceIsCurrent(t *testing.T) {
 	after := string(before)
 	for name, table := range map[string]string{
 		"events":      eventTable(),
+		"shapes":      shapeTable(),
 		"close codes": closeCodeTable(),
 		"routes":      routeTable(),
 		"problems":    problemTable(),
@@ -42,7 +43,25 @@ func TestProtocolReferenceIsCurrent(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(after), 0o644))
 		return
 	}
-	require.Equal(t, after, string(before), "%s is old: run make generate", path)
+	if after != string(before) {
+		t.Errorf("%s is old: run \"make generate\", or \"go test . -update\"\n%s", path, firstDifference(string(before), after))
+	}
+}
+
+// firstDifference shows where two texts part; the whole of both helps nobody.
+func firstDifference(is, want string) string {
+	a, b := strings.Split(is, "\n"), strings.Split(want, "\n")
+	i := 0
+	for i < min(len(a), len(b)) && a[i] == b[i] {
+		i++
+	}
+	line := func(lines []string) string {
+		if i < len(lines) {
+			return lines[i]
+		}
+		return "(the end)"
+	}
+	return fmt.Sprintf("line %d is:   %s\nand must be: %s", i+1, line(a), line(b))
 }
 
 func eventTable() string {
@@ -62,14 +81,52 @@ func eventTable() string {
 func fields(payload any) string {
 	var names []string
 	for t, i := reflect.TypeOf(payload), 0; i < t.NumField(); i++ {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		name = "`" + name + "`"
+		name := "`" + jsonName(t.Field(i)) + "`"
 		if t.Field(i).Type == reflect.TypeFor[domain.Tombstone]() {
 			name += " (tombstone)"
 		}
 		names = append(names, name)
 	}
 	return strings.Join(names, " ")
+}
+
+// shapeTable lists the fields of each entity that a log event carries in full.
+func shapeTable() string {
+	var b strings.Builder
+	b.WriteString("| key | fields |\n|---|---|\n")
+	seen := map[string]bool{}
+	for _, spec := range domain.Catalog {
+		for t, i := reflect.TypeOf(spec.Payload), 0; i < t.NumField(); i++ {
+			key, entity := jsonName(t.Field(i)), t.Field(i).Type
+			if spec.Channel == "" || entity.Kind() != reflect.Struct || entity == reflect.TypeFor[domain.Tombstone]() || seen[key] {
+				continue
+			}
+			seen[key] = true
+			fmt.Fprintf(&b, "| `%s` | `%s` |\n", key, shape(entity))
+		}
+	}
+	return b.String()
+}
+
+// shape lists the JSON names of an entity's fields, those of lists with "[]".
+func shape(entity reflect.Type) string {
+	var names []string
+	for i := range entity.NumField() {
+		name := jsonName(entity.Field(i))
+		if name == "-" {
+			continue
+		}
+		if entity.Field(i).Type.Kind() == reflect.Slice {
+			name += "[]"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " ")
+}
+
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
 }
 
 func closeCodeTable() string {
