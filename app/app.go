@@ -33,6 +33,7 @@ var (
 	_ hub.Entitlements     = (*auth.Entitlements)(nil)
 	_ hub.Presence         = (*presence.Tracker)(nil)
 	_ presence.Broadcaster = (*hub.Hub)(nil)
+	_ presence.Record      = (*store.Store)(nil)
 	_ auth.Sessions        = (*auth.CookieSessions)(nil)
 )
 
@@ -46,6 +47,7 @@ type App struct {
 	unlock   func() error
 	hub      *hub.Hub
 	presence *presence.Tracker
+	recorder *presence.Recorder
 	pipeline *pipeline.Pipeline
 	sockets  *ws.Server
 	polls    *poll.Server
@@ -122,6 +124,12 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(err, a.closeStore())
 	}
 
+	online, err := a.store.OnlineMembers(ctx)
+	if err != nil {
+		return errors.Join(err, a.closeStore())
+	}
+	a.presence.Restore(online)
+
 	// The parts live longer than ctx: shutdown stops them one by one.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -132,6 +140,7 @@ func (a *App) Run(ctx context.Context) error {
 		a.hub.Stop()
 		return errors.Join(err, a.closeStore())
 	}
+	a.recorder.Start(life)
 	failed := make(chan error, 2)
 	serve := func(name string, server *http.Server, l net.Listener) {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -144,7 +153,6 @@ func (a *App) Run(ctx context.Context) error {
 	close(a.ready)
 	a.announce()
 
-	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
@@ -235,6 +243,7 @@ func (a *App) shutdown(end context.CancelFunc) error {
 	}
 	a.hub.Stop()
 	a.presence.Stop()
+	a.recorder.Stop()
 	if err := a.admin.Shutdown(ctx); err != nil {
 		errs = append(errs, a.admin.Close())
 	}

@@ -37,6 +37,7 @@ func (a *App) wire() error {
 		Logger: a.log,
 	})
 	a.presence = presence.New(a.hub, cfg.PresenceGrace)
+	a.recorder = presence.NewRecorder(a.presence, a.store, a.log)
 	a.hub.SetPresence(a.presence)
 
 	a.pipeline, err = pipeline.New(a.store, a.projectors, pipeline.Config{

@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/store"
 )
 
 // flips returns what a tab was told of a member's presence, in order.
@@ -15,6 +19,23 @@ func (tb *tab) flips(memberID string) (online []bool) {
 			online = append(online, e.Online)
 		}
 	}
+	return online
+}
+
+// lived tells how often the tab was live.
+func (tb *tab) lived() int {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	return tb.lives
+}
+
+// recordedOnline returns who a server that starts now would take for online.
+func recordedOnline(t *testing.T, dsn string) []domain.Presence {
+	s, err := store.Open(context.Background(), store.Config{DSN: dsn})
+	require.NoError(t, err)
+	defer s.Close()
+	online, err := s.OnlineMembers(context.Background())
+	require.NoError(t, err)
 	return online
 }
 
@@ -70,4 +91,42 @@ func TestABlipFlipsNobody(t *testing.T) {
 	witness.waitCause(end)
 	witness.waitFlips(guestID, true)
 	require.True(t, slices.Contains(owner.snapshot(t, "acme").Presence, guestID))
+}
+
+// TestARestartFlipsNobody ends the server, once in order and once by kill -9,
+// while two members are online. Both come back within the grace, one after the
+// other: neither sees the other leave or arrive, nor a hello without them.
+func TestARestartFlipsNobody(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		p := newProcess(t, dsn)
+		p.env = append(p.env, "ORBIT_PRESENCE_GRACE=1m")
+		p.start()
+		owner, guest := login(t, p.base(), "owner"), login(t, p.base(), "guest")
+		ownerID, guestID := owner.snapshot(t, "acme").Me.MemberID, guest.snapshot(t, "acme").Me.MemberID
+		first := openTab(t, owner, "acme", "", nil, always("ws"))
+		first.waitLive()
+		second := openTab(t, guest, "acme", "", nil, always("sse"))
+		second.waitLive()
+		first.waitFlips(guestID, true)
+		require.Eventually(t, func() bool { return len(recordedOnline(t, dsn)) == 2 }, 20*time.Second, 20*time.Millisecond)
+
+		for _, end := range []func(){p.terminate, p.kill} {
+			before := map[*tab]int{first: first.lived(), second: second.lived()}
+			end()
+			p.start()
+			for tb, lives := range before {
+				tb.waitFor("another connection", func(tb *tab) bool { return tb.lives > lives })
+			}
+		}
+		for _, tb := range []*tab{first, second} {
+			for _, e := range tb.all() {
+				if e.Type == "system.hello" && e.Resumed {
+					require.Contains(t, string(e.raw), ownerID)
+					require.Contains(t, string(e.raw), guestID)
+				}
+			}
+		}
+		require.Equal(t, []bool{true}, first.flips(guestID))
+		require.Empty(t, second.flips(ownerID))
+	})
 }

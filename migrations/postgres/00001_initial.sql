@@ -101,6 +101,14 @@ CREATE TABLE subscriptions (
     renews_at    BIGINT NOT NULL
 );
 
+-- Who is online, so that a restart flickers nobody. Rows may be stale: whoever
+-- doesn't come back within the grace goes offline.
+CREATE TABLE presence (
+    workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    member_id    TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, member_id)
+);
+
 CREATE TABLE rooms (
     workspace_id TEXT COLLATE "C" NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
     id           TEXT COLLATE "C" NOT NULL,
@@ -167,7 +175,7 @@ CREATE TABLE outbox (
     aggregate_id TEXT NOT NULL,
     payload      BYTEA NOT NULL, -- comes back byte for byte, JSON or not
     metadata     TEXT NOT NULL,  -- JSON object of strings
-    created_at   BIGINT NOT NULL
+    created_at   BIGINT NOT NULL -- when it was published, inside the transaction
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 2000,
@@ -221,7 +229,7 @@ CREATE TABLE log_entries (
     data         TEXT NOT NULL, -- the encoded server event, without its id
     revoke       TEXT,          -- JSON of the revocation, if there is one
     event_id     TEXT COLLATE "C" NOT NULL,
-    at           BIGINT NOT NULL, -- when the domain event was committed
+    at           BIGINT NOT NULL, -- when the domain event was published, inside its transaction
     logged_at    BIGINT NOT NULL, -- when it was appended: retention counts from here
     PRIMARY KEY (workspace_id, "offset")
 );
@@ -333,6 +341,6 @@ $$;
 DROP FUNCTION orbit_publish(TEXT, TEXT, TEXT, JSONB, TEXT);
 DROP FUNCTION orbit_event_id();
 DROP FUNCTION orbit_hash(TEXT);
-DROP TABLE poison, log_entries, logs, lanes, projected, outbox, notifications, messages,
+DROP TABLE poison, presence, log_entries, logs, lanes, projected, outbox, notifications, messages,
     room_members, rooms, subscriptions, team_members, teams, members, roles, workspaces,
     sessions, users, settings;

@@ -101,6 +101,14 @@ CREATE TABLE subscriptions (
     renews_at    INTEGER NOT NULL
 ) STRICT;
 
+-- Who is online, so that a restart flickers nobody. Rows may be stale: whoever
+-- doesn't come back within the grace goes offline.
+CREATE TABLE presence (
+    workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    member_id    TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, member_id)
+) STRICT;
+
 CREATE TABLE rooms (
     workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
     id           TEXT NOT NULL,
@@ -164,7 +172,7 @@ CREATE TABLE outbox (
     aggregate_id TEXT NOT NULL,
     payload      BLOB NOT NULL, -- comes back byte for byte, JSON or not
     metadata     TEXT NOT NULL,  -- JSON object of strings
-    created_at   INTEGER NOT NULL
+    created_at   INTEGER NOT NULL -- when it was published, inside the transaction
 ) STRICT;
 CREATE INDEX outbox_lane ON outbox (topic, lane, seq);
 
@@ -204,7 +212,7 @@ CREATE TABLE log_entries (
     data         TEXT NOT NULL, -- the encoded server event, without its id
     revoke       TEXT,          -- JSON of the revocation, if there is one
     event_id     TEXT NOT NULL,
-    at           INTEGER NOT NULL, -- when the domain event was committed
+    at           INTEGER NOT NULL, -- when the domain event was published, inside its transaction
     logged_at    INTEGER NOT NULL, -- when it was appended: retention counts from here
     PRIMARY KEY (workspace_id, "offset")
 ) STRICT, WITHOUT ROWID;
@@ -239,6 +247,7 @@ CREATE INDEX poison_newest ON poison (poisoned_at, id);
 -- +goose Down
 
 DROP TABLE poison;
+DROP TABLE presence;
 DROP TABLE log_entries;
 DROP TABLE logs;
 DROP TABLE lanes;

@@ -31,6 +31,7 @@ type Broadcaster interface {
 type Tracker struct {
 	broadcaster Broadcaster
 	grace       time.Duration
+	onFlip      func(domain.Presence) // see Recorder; called under the lock
 	seed        maphash.Seed
 	shards      [shards]shard
 }
@@ -61,7 +62,7 @@ type grace struct{ timer *time.Timer }
 // New makes a tracker. grace is how long an abnormal drop waits before the
 // member goes offline; zero means at once.
 func New(b Broadcaster, grace time.Duration) *Tracker {
-	t := &Tracker{broadcaster: b, grace: grace, seed: maphash.MakeSeed()}
+	t := &Tracker{broadcaster: b, grace: grace, onFlip: func(domain.Presence) {}, seed: maphash.MakeSeed()}
 	for i := range t.shards {
 		t.shards[i].workspaces = map[string]*workspace{}
 	}
@@ -74,11 +75,7 @@ func New(b Broadcaster, grace time.Duration) *Tracker {
 func (t *Tracker) Join(workspaceID, memberID, sessionID string) {
 	s := t.lock(workspaceID)
 	defer s.Unlock()
-	w := s.workspaces[workspaceID]
-	if w == nil {
-		w = &workspace{members: map[string]*member{}}
-		s.workspaces[workspaceID] = w
-	}
+	w := s.workspace(workspaceID)
 	m := w.members[memberID]
 	if m == nil {
 		m = &member{}
@@ -93,6 +90,23 @@ func (t *Tracker) Join(workspaceID, memberID, sessionID string) {
 	if len(m.graces) > 0 {
 		m.graces[0].timer.Stop()
 		m.graces = slices.Delete(m.graces, 0, 1)
+	}
+}
+
+// Restore takes over who was online when the last process ended: each has a
+// grace to come back in, and nothing is broadcast before it is over. It is for
+// the start, before the first Join.
+func (t *Tracker) Restore(online []domain.Presence) {
+	for _, p := range online {
+		s := t.lock(p.WorkspaceID)
+		w := s.workspace(p.WorkspaceID)
+		if w.members[p.MemberID] == nil {
+			m := &member{}
+			w.members[p.MemberID] = m
+			w.flip(p.MemberID, true)
+			t.lend(m, p.WorkspaceID, p.MemberID)
+		}
+		s.Unlock()
 	}
 }
 
@@ -115,11 +129,16 @@ func (t *Tracker) Leave(workspaceID, memberID, sessionID string, clean bool) {
 		return // nobody will be there to end the grace
 	}
 	if !clean && t.grace > 0 {
-		g := &grace{}
-		g.timer = time.AfterFunc(t.grace, func() { t.expire(workspaceID, memberID, g) })
-		m.graces = append(m.graces, g)
+		t.lend(m, workspaceID, memberID)
 	}
 	t.settle(s, workspaceID, memberID, m)
+}
+
+// lend gives a member time in which a session may come back.
+func (t *Tracker) lend(m *member, workspaceID, memberID string) {
+	g := &grace{}
+	g.timer = time.AfterFunc(t.grace, func() { t.expire(workspaceID, memberID, g) })
+	m.graces = append(m.graces, g)
 }
 
 // expire ends a grace, unless a session took it over just before.
@@ -156,6 +175,7 @@ func (t *Tracker) broadcast(workspaceID, memberID string, online bool) {
 		Channel: domain.WorkspaceChannel(workspaceID),
 		Payload: domain.PresencePayload{MemberID: memberID, Online: online},
 	}, "presence:"+memberID)
+	t.onFlip(domain.Presence{WorkspaceID: workspaceID, MemberID: memberID, Online: online})
 }
 
 // View calls fn with the sorted ids of members online, while no flip of that
@@ -200,6 +220,16 @@ func (t *Tracker) lock(workspaceID string) *shard {
 	s := &t.shards[maphash.String(t.seed, workspaceID)%shards]
 	s.Lock()
 	return s
+}
+
+// workspace finds a workspace, or begins one.
+func (s *shard) workspace(id string) *workspace {
+	w := s.workspaces[id]
+	if w == nil {
+		w = &workspace{members: map[string]*member{}}
+		s.workspaces[id] = w
+	}
+	return w
 }
 
 func (s *shard) member(workspaceID, memberID string) *member {
