@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,13 @@ func (f *fakeRecord) SavePresence(_ context.Context, flips []domain.Presence) er
 	return nil
 }
 
+// saved returns a copy of the table, and how many writes there were.
+func (f *fakeRecord) saved() (map[string]bool, int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.online), f.writes
+}
+
 func (f *fakeRecord) set(down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,8 +85,9 @@ func TestRecorder(t *testing.T) {
 			tr.Leave("w", "flapping", "s", true)
 		}
 		time.Sleep(time.Second)
-		require.Equal(t, map[string]bool{"first": true, "flapping": false}, record.online)
-		require.Equal(t, 2, record.writes, "a hundred flips are one write")
+		online, writes := record.saved()
+		require.Equal(t, map[string]bool{"first": true, "flapping": false}, online)
+		require.Equal(t, 2, writes, "a hundred flips are one write")
 
 		record.set(true)
 		tr.Leave("w", "first", "s", true)
@@ -87,13 +96,15 @@ func TestRecorder(t *testing.T) {
 		tr.Join("w", "first", "s")
 		record.set(false)
 		time.Sleep(time.Second)
-		require.Equal(t, map[string]bool{"first": true, "second": true, "flapping": false}, record.online,
+		online, _ = record.saved()
+		require.Equal(t, map[string]bool{"first": true, "second": true, "flapping": false}, online,
 			"what couldn't be written is written later, the newest flip of each")
 
 		tr.Leave("w", "second", "s", true)
 		rec.Stop()
 		rec.Stop()
-		require.False(t, record.online["second"], "Stop writes what is left")
+		online, _ = record.saved()
+		require.False(t, online["second"], "Stop writes what is left")
 		tr.Stop()
 	})
 }
