@@ -3,6 +3,7 @@
 // other tab does.
 
 import { Connection } from "./connection.js";
+import { subject } from "./subject.js";
 import { View } from "./view.js";
 
 const query = new URLSearchParams(location.search);
@@ -163,8 +164,9 @@ const connection = new Connection({
   hydrate,
   rooms: () => [...state.rooms.values()].filter((room) => !room.gone).map((room) => room.id),
   onEvent(event, replayed) {
+    const about = subject(event, state);
     applyServerEvent(event);
-    record(event, replayed);
+    record(event, replayed, about);
     view.draw();
   },
   onState(name, detail) {
@@ -178,8 +180,8 @@ const connection = new Connection({
 
 const mine = new Map(); // event id → when this tab pressed the button
 
-function record(event, replayed) {
-  const entry = { ...event, key: ++state.seen, seenAt: Date.now(), replayed };
+function record(event, replayed, about) {
+  const entry = { ...event, about, key: ++state.seen, seenAt: Date.now(), replayed };
   if (event.at) {
     state[replayed ? "replayed" : "live"]++;
     if (!replayed) {
@@ -203,6 +205,7 @@ function markMine(eventId) {
 
 // ---- requests ----
 
+/** status 0: no answer at all. */
 class Problem extends Error {
   constructor(status, detail) {
     super(detail);
@@ -216,12 +219,15 @@ async function request(method, path, body) {
     cache: "no-store",
     headers: body ? { "Content-Type": "application/json" } : {},
     body: body && JSON.stringify(body),
+  }).catch(() => {
+    throw new Problem(0, "The server can't be reached.");
   });
   const answer = await response.json().catch(() => null); // 204 has no body
   if (!response.ok) throw new Problem(response.status, answer?.detail || answer?.title || `status ${response.status}`);
   return { answer, eventId: response.headers.get("Orbit-Event-Id") };
 }
 
+/** Resolves with whether the server took it. */
 async function command(method, path, body) {
   const pressedAt = Date.now();
   try {
@@ -230,11 +236,13 @@ async function command(method, path, body) {
     markMine(eventId);
   } catch (problem) {
     if (problem.status === 401) choose();
-    view.toast("Refused", problem.message, true);
+    if (problem.status === 0) view.toast("Not sent: the server can't be reached", "", true);
+    else view.toast("Refused", problem.message, true);
     view.draw(true);
-    return;
+    return false;
   }
   view.draw();
+  return true;
 }
 
 // ---- who are you ----
@@ -260,6 +268,7 @@ async function signIn(user) {
 otherTabs.onmessage = () => location.reload();
 
 const view = new View(state, {
+  secondTab: `/?${new URLSearchParams({ workspace: slug })}`,
   command,
   signIn,
   choose,

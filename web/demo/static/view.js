@@ -1,59 +1,13 @@
 // Draws the state. Nothing here changes it: buttons send commands, and what
 // they lead to comes back as an event.
 
-const $ = (id) => document.getElementById(id);
-
-/** el("button", {onclick}, "text", child…): properties, not attributes. */
-function el(tag, props = {}, ...children) {
-  const { dataset, ...rest } = props;
-  const node = Object.assign(document.createElement(tag), rest);
-  Object.assign(node.dataset, dataset);
-  node.append(...children);
-  return node;
-}
-
-/**
- * Keeps one element per item, so that focus, open menus and half-typed text
- * survive a redraw; a row whose version changed flashes.
- */
-function rows(parent, items, create, update) {
-  const old = new Map([...parent.children].map((row) => [row.dataset.key, row]));
-  let next = parent.firstElementChild;
-  for (const item of items) {
-    const key = String(item.key ?? item.id);
-    const row = old.get(key) ?? create(item);
-    const isNew = !old.delete(key);
-    row.dataset.key = key;
-    update(row, item);
-    if (row === next) next = next.nextElementSibling;
-    else parent.insertBefore(row, next);
-    const changed = isNew ? parent.dataset.drawn : row.dataset.version !== String(item.version);
-    if (changed && item.version) flash(row);
-    row.dataset.version = item.version;
-  }
-  for (const row of old.values()) row.remove();
-  if (items.length) parent.dataset.drawn = "yes";
-}
-
-function flash(row) {
-  row.animate([{ backgroundColor: "var(--flash)" }, { backgroundColor: "transparent" }], 1600);
-}
+import { $, clipped, el, field, menu, removes, rows } from "./dom.js";
+import { Permits } from "./permits.js";
 
 const present = (map) => [...map.values()].filter((entity) => !entity.gone);
 const byName = (a, b) => a.name.localeCompare(b.name);
 const initials = (name) => name.split(/\s+/).map((word) => word[0]).slice(0, 2).join("").toUpperCase();
-const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-
-/** A small menu of actions: [["Rename", fn], …]; null entries are left out. */
-function menu(label, actions) {
-  const details = el("details", { className: "menu" });
-  details.append(el("summary", { ariaLabel: `Actions for ${label}` }, "⋯"), el("div", {},
-    ...actions.filter(Boolean).map(([text, run]) => el("button", {
-      type: "button",
-      onclick: () => { details.open = false; run(); },
-    }, text))));
-  return details;
-}
+const clock = (time) => new Date(time).toLocaleTimeString([], { timeStyle: "medium", hourCycle: "h23" });
 
 export class View {
   #room = null;
@@ -62,6 +16,7 @@ export class View {
 
   constructor(state, actions) {
     this.state = state;
+    this.may = new Permits(state);
     this.do = actions;
     this.#wire();
   }
@@ -73,7 +28,7 @@ export class View {
     this.#drawing = true;
     requestAnimationFrame(() => {
       this.#drawing = false;
-      if (!this.state.workspace) return;
+      if (!this.state.workspace || $("board").hidden) return;
       for (const part of ["head", "members", "plan", "roles", "teams", "rooms", "messages", "log"]) this[`_${part}`]();
       this.#force = false;
     });
@@ -83,6 +38,12 @@ export class View {
     $("board").hidden = part !== "board";
     $("chooser").hidden = part !== "chooser";
     $("switch-user").hidden = part !== "board";
+    $("transport").disabled = part !== "board";
+    if (part === "board") return;
+    // Nothing of a workspace one may have lost stays behind.
+    $("workspace").textContent = document.title = "Orbit Realtime";
+    $("rename-workspace").hidden = true;
+    $("me").textContent = "";
   }
 
   chooser(reason) {
@@ -117,6 +78,7 @@ export class View {
   ask(title, fields, ok = "Save") {
     $("ask-title").textContent = title;
     $("ask-ok").textContent = ok;
+    $("ask-ok").className = removes(ok) ? "danger" : "primary";
     $("ask-fields").replaceChildren(...fields.map(field));
     const dialog = $("ask");
     dialog.returnValue = "cancel";
@@ -146,6 +108,7 @@ export class View {
   #wire() {
     const name = (value = "") => [{ name: "name", label: "Name", value }];
     const people = () => present(this.state.members).sort(byName).map((m) => [m.id, m.name]);
+    $("second-tab").href = this.do.secondTab;
     $("switch-user").onclick = () => this.do.choose();
     $("transport").onclick = () => this.state.workspace && this.do.switchTransport();
     $("chooser-users").onclick = ({ target }) => {
@@ -165,11 +128,13 @@ export class View {
       ...name(),
       { name: "private", label: "By invitation only", type: "checkbox" },
     ], "POST", "/rooms", "Open");
-    $("composer").onsubmit = (submit) => {
+    $("composer").onsubmit = async (submit) => {
       submit.preventDefault();
       const body = $("body").value.trim();
-      if (body && this.room) this.do.command("POST", `/rooms/${this.room}/messages`, { body });
       $("body").value = "";
+      if (!body || !this.room) return;
+      const sent = await this.do.command("POST", `/rooms/${this.room}/messages`, { body });
+      if (!sent) $("body").value ||= body;
     };
     // Menus close on a click elsewhere and on Escape.
     const closeMenus = (except) => document.querySelectorAll("details.menu[open]")
@@ -180,10 +145,12 @@ export class View {
     this.name = name;
   }
 
-  /** The choice of permissions: all that any role has. */
+  /** The choice of permissions: those that one may give, and those chosen. */
   #permissions(chosen) {
-    const all = new Set(present(this.state.roles).flatMap((role) => role.permissions));
-    return { name: "permissions", label: "Permissions", type: "checks", value: chosen, options: [...all].sort().map((p) => [p, p]) };
+    const all = new Set(present(this.state.roles).flatMap((role) => role.permissions)
+      .filter((p) => this.may.can(p) || chosen.includes(p)));
+    const options = [...all].sort().map((p) => [p, p]);
+    return { name: "permissions", label: "Permissions", type: "checks", value: chosen, options };
   }
 
   /** The id of the room shown: the one chosen while it exists, else the first, else null. */
@@ -196,7 +163,12 @@ export class View {
     const { workspace, members, me } = this.state;
     $("workspace").textContent = workspace.name;
     document.title = `${workspace.name} · Orbit Realtime`;
-    $("rename-workspace").hidden = false;
+    for (const [button, permission] of Object.entries({
+      "rename-workspace": "workspace.manage",
+      "add-member": "members.manage",
+      "add-role": "roles.manage",
+      "add-team": "teams.manage",
+    })) $(button).hidden = !this.may.can(permission);
     $("me").textContent = members.get(me)?.name ?? "";
   }
 
@@ -209,13 +181,16 @@ export class View {
       el("span", { className: "face" }),
       el("span", { className: "who" }, el("b"), el("small")),
       el("select", { onchange: ({ target }) => this.do.command("PATCH", `/members/${m.id}`, { roleId: target.value }) }),
-      menu(m.name, [
-        ["Rename", () => this.#edit("Rename a member", this.name(this.state.members.get(m.id).name), "PATCH", `/members/${m.id}`)],
-        ["Notify", () => this.#edit(`Notify ${m.name}`, [
+      menu(m.name, () => [
+        (this.may.isMe(m) || this.may.can("members.manage")) && ["Rename", () =>
+          this.#edit("Rename a member", this.name(this.state.members.get(m.id).name), "PATCH", `/members/${m.id}`)],
+        this.may.can("members.notify") && ["Notify", () => this.#edit(`Notify ${m.name}`, [
           { name: "title", label: "Title", value: "Hello" },
           { name: "body", label: "Text", value: "Somebody waves at you." },
         ], "POST", `/members/${m.id}/notifications`, "Send")],
-        ["Remove", () => this.#edit(`Remove ${m.name}?`, [], "DELETE", `/members/${m.id}`, "Remove")],
+        this.may.remove(this.state.members.get(m.id)) && (this.may.isMe(m)
+          ? ["Leave", () => this.#edit("Leave the workspace?", [], "DELETE", `/members/${m.id}`, "Leave")]
+          : ["Remove", () => this.#edit(`Remove ${m.name}?`, [], "DELETE", `/members/${m.id}`, "Remove")]),
       ]),
     ), (row, m) => {
       const [face, who, select] = row.children;
@@ -225,11 +200,16 @@ export class View {
       face.title = isOnline ? "online" : "offline";
       who.children[0].textContent = m.id === this.state.me ? `${m.name} (you)` : m.name;
       who.children[1].textContent = m.email;
-      const stamp = `${m.version}/${roles.map((r) => r.id + r.version)}`;
+      const mine = this.state.members.get(this.state.me);
+      const stamp = `${m.version}/${mine?.roleId}/${roles.map((r) => r.id + r.version)}`;
       if (select.dataset.stamp === stamp && !this.#force) return; // don't disturb an open list
       select.dataset.stamp = stamp;
       select.ariaLabel = `Role of ${m.name}`;
-      select.replaceChildren(...roles.map((r) => el("option", { value: r.id, selected: r.id === m.roleId }, r.name)));
+      select.disabled = !this.may.changeRole(m);
+      select.title = select.disabled ? "Your role doesn't allow changing this one" : "";
+      select.replaceChildren(...roles.map((r) => el("option", {
+        value: r.id, selected: r.id === m.roleId, disabled: r.id !== m.roleId && !this.may.give(r),
+      }, r.name)));
     });
   }
 
@@ -244,6 +224,7 @@ export class View {
         { name: "seats", label: "Seats", type: "number", value: this.state.subscription.seats },
       ], "PATCH", "/subscription"),
     }, "Change")), (row, s) => {
+      row.lastChild.hidden = !this.may.can("billing.manage");
       row.firstChild.textContent = `Plan ${s.plan}, ${s.status.replace("_", " ")} · ${used} of ${s.seats} seats`;
     });
   }
@@ -251,7 +232,7 @@ export class View {
   _roles() {
     rows($("roles"), present(this.state.roles).sort(byName), (r) => el("li", {},
       el("span", { className: "who" }, el("b"), el("small")),
-      r.system ? el("span", { className: "hint" }, "built in") : menu(r.name, [
+      r.system ? el("span", { className: "hint" }, "built in") : menu(r.name, () => this.may.can("roles.manage") && [
         ["Edit", () => {
           const now = this.state.roles.get(r.id);
           this.#edit("Edit a role", [...this.name(now.name), this.#permissions(now.permissions)], "PATCH", `/roles/${r.id}`);
@@ -260,21 +241,21 @@ export class View {
       ]),
     ), (row, r) => {
       row.firstChild.children[0].textContent = r.name;
-      row.firstChild.children[1].textContent = r.permissions.join(", ") || "no permissions";
+      clipped(row.firstChild.children[1], r.permissions.join(", ") || "no permissions");
     });
   }
 
   _teams() {
     rows($("teams"), present(this.state.teams).sort(byName), (t) => el("li", {},
       el("span", { className: "who" }, el("b"), el("small")),
-      menu(t.name, [
+      menu(t.name, () => this.may.can("teams.manage") && [
         ["Rename", () => this.#edit("Rename a team", this.name(this.state.teams.get(t.id).name), "PATCH", `/teams/${t.id}`)],
         ["Members", () => this.#membersOf(this.state.teams.get(t.id), "teams")],
         ["Delete", () => this.#edit(`Delete the team ${t.name}?`, [], "DELETE", `/teams/${t.id}`, "Delete")],
       ]),
     ), (row, t) => {
       row.firstChild.children[0].textContent = t.name;
-      row.firstChild.children[1].textContent = this.#names(t.memberIds) || "nobody yet";
+      clipped(row.firstChild.children[1], this.#names(t.memberIds) || "nobody yet");
     });
   }
 
@@ -309,7 +290,7 @@ export class View {
     });
     const room = this.state.rooms.get(this.room);
     $("composer").hidden = !room;
-    rows($("room-tools"), room ? [room] : [], (r) => el("div", {}, el("span"), menu(r.name, [
+    rows($("room-tools"), room ? [room] : [], (r) => el("div", {}, el("span"), menu(r.name, () => this.may.manage(r) && [
       ["Rename", () => this.#edit("Rename a room", this.name(this.state.rooms.get(r.id).name), "PATCH", `/rooms/${r.id}`)],
       r.private && ["Members", () => this.#membersOf(this.state.rooms.get(r.id), "rooms")],
       ["Delete", () => this.#edit(`Delete the room ${r.name}?`, [], "DELETE", `/rooms/${r.id}`, "Delete")],
@@ -326,11 +307,12 @@ export class View {
     const messages = present(this.state.messages).filter((m) => m.roomId === this.room)
       .sort((a, b) => a.postedAt.localeCompare(b.postedAt) || a.id.localeCompare(b.id));
     rows(list, messages, (m) => el("li", {},
-      el("div", {}, el("b"), el("time"), menu("this message", [
+      el("div", {}, el("b"), el("time"), menu("this message", () => [
         m.authorId === this.state.me && ["Edit", () => this.#edit("Edit your message",
           [{ name: "body", label: "Message", value: this.state.messages.get(m.id).body }],
           "PATCH", `/rooms/${m.roomId}/messages/${m.id}`)],
-        ["Delete", () => this.#edit("Delete this message?", [], "DELETE", `/rooms/${m.roomId}/messages/${m.id}`, "Delete")],
+        (m.authorId === this.state.me || this.may.can("rooms.manage")) && ["Delete", () =>
+          this.#edit("Delete this message?", [], "DELETE", `/rooms/${m.roomId}/messages/${m.id}`, "Delete")],
       ])),
       el("p"),
     ), (row, m) => {
@@ -350,23 +332,18 @@ export class View {
     $("median").textContent = sorted.length ? `${sorted[sorted.length >> 1]} ms` : "–";
     $("position").textContent = position ?? "–";
     rows($("log"), log, (e) => el("li", { dataset: { family: e.type.split(".")[0] } },
-      el("code", {}, e.type), el("span", { className: "tags" }), el("small")), (row, e) => {
+      el("code", {}, e.type),
+      el("span", { className: "tags" }),
+      el("span", { className: "about" }),
+      el("small"),
+    ), (row, e) => {
       row.children[1].replaceChildren(...[
         e.replayed && e.at && ["replayed", "replayed", "happened before this connection was live"],
         e.latency !== undefined && [`${e.latency} ms`, "ms", "from the commit to this tab"],
         e.roundTrip !== undefined && [`yours, ${e.roundTrip} ms`, "mine", "from the button to this line"],
       ].filter(Boolean).map(([text, className, title]) => el("span", { className, title }, text)));
-      row.children[2].textContent = `${new Date(e.seenAt).toLocaleTimeString()} ${e.id ?? ""}`;
+      clipped(row.children[2], e.about);
+      row.children[3].textContent = `${clock(e.seenAt)} ${e.id ?? ""}`;
     });
   }
-}
-
-function field({ name, label, value = "", type = "text", options = [] }) {
-  const input = (props) => el("input", { name, ...props });
-  if (type === "checks") {
-    return el("fieldset", {}, el("legend", {}, label), ...options.map(([v, text]) =>
-      el("label", { className: "check" }, input({ type: "checkbox", value: v, checked: value.includes(v) }), text)));
-  }
-  if (type === "checkbox") return el("label", { className: "check" }, input({ type, checked: Boolean(value) }), label);
-  return el("label", {}, el("span", {}, label), input({ type, value, required: true, autocomplete: "off" }));
 }
