@@ -2,9 +2,9 @@ package domain
 
 import "time"
 
-// The aggregates. JSON names are the wire format of PROTOCOL: commands answer
-// with these shapes and server events carry them. Fields tagged "-" never leave
-// the server. Version starts at 1 and grows by one with each change.
+// The aggregates. JSON names are the wire format (docs/protocol.md, "Shapes"):
+// commands answer with these shapes and server events carry them. Fields tagged
+// "-" never leave the server. Version starts at 1 and grows by one with each change.
 
 // User is a person who may be a member of several workspaces.
 type User struct {

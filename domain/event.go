@@ -21,7 +21,8 @@ type Event struct {
 	Payload json.RawMessage
 	// Metadata travels along untouched: MetaCorrelationID, MetaCausationID,
 	// MetaTraceparent, and whatever the product adds.
-	Metadata  map[string]string
+	Metadata map[string]string
+	// CreatedAt is when it was published, inside its transaction.
 	CreatedAt time.Time
 }
 

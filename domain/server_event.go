@@ -43,7 +43,8 @@ type Entry struct {
 	Revoke *Revocation
 	// EventID is the domain event that led to it: the wire's "cause".
 	EventID string
-	// At is when the domain event was committed.
+	// At is when the domain event was published, inside its transaction: shortly
+	// before the commit.
 	At time.Time
 }
 

@@ -39,8 +39,8 @@ func TestWorkspaceOrderUnderConcurrency(t *testing.T) {
 	})
 }
 
-// TRAPS: assigning cursor order by id loses what commits late. Here the later
-// row is long handled when the earlier one becomes visible, and both are.
+// A cursor over ids loses what commits late. Here the later row is long handled
+// when the earlier one becomes visible, and both are.
 func TestALateCommitIsNotSkipped(t *testing.T) {
 	s := storetest.Open(t, store.Postgres) // SQLite has one writer: nothing commits late
 	start(t, s, projectors("test.ok", ok), Config{SafetyPoll: 20 * time.Millisecond})
@@ -130,7 +130,7 @@ func TestABadEventDoesNotHoldOtherLanes(t *testing.T) {
 	})
 }
 
-// TRAPS: the default PostgreSQL schema reads below pg_snapshot_xmin. Any open
+// watermill-sql's default PostgreSQL schema reads below pg_snapshot_xmin. Any open
 // write transaction in the cluster stopped all delivery until it ended.
 func TestAForeignTransactionDelaysNobody(t *testing.T) {
 	s := storetest.Open(t, store.Postgres)

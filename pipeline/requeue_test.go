@@ -12,8 +12,8 @@ import (
 	"github.com/orbit/realtime/store/storetest"
 )
 
-// TRAPS: requeueing to the topic ran every handler again, also the innocent
-// ones, and left stale poison metadata; a deduplicator would drop it.
+// Watermill's way of requeueing, to the topic, runs every handler again, also the
+// innocent ones, and left stale poison metadata; a deduplicator would drop it.
 func TestRequeue(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		var mended atomic.Bool

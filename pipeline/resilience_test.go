@@ -18,7 +18,7 @@ import (
 // hasty retries without much waiting.
 var hasty = RetryConfig{InitialInterval: time.Millisecond, MaxInterval: time.Millisecond}
 
-// TRAPS: Watermill's Deduplicator marks an event before it is handled. One that
+// Watermill's Deduplicator marks an event before it is handled. One that
 // failed was taken for a duplicate when it came again, and was lost.
 func TestFailThenRedeliverIsNotLost(t *testing.T) {
 	for name, failure := range map[string]error{
@@ -44,7 +44,8 @@ func TestFailThenRedeliverIsNotLost(t *testing.T) {
 	}
 }
 
-// TRAPS: a panic passed retry and poison queue by, and was delivered for ever.
+// A panic passes Watermill's Retry and PoisonQueue by unless Recoverer sits inside
+// of them: it was delivered for ever.
 func TestAPanicIsPoisonedWithItsStack(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		var calls atomic.Int32
@@ -69,7 +70,7 @@ func TestAPanicIsPoisonedWithItsStack(t *testing.T) {
 	})
 }
 
-// TRAPS: after a timeout the message's context was dead, poisoning failed, and
+// Watermill's Timeout leaves a dead context on the message: poisoning failed, and
 // the handler was called 139,254 times in two seconds.
 func TestATimeoutIsPoisoned(t *testing.T) {
 	for name, listens := range map[string]bool{"it listens to its context": true, "it ignores its context": false} {
@@ -103,7 +104,7 @@ func TestATimeoutIsPoisoned(t *testing.T) {
 	}
 }
 
-// TRAPS: PoisonQueue poisons "context canceled". Whenever a server stopped
+// Watermill's PoisonQueue poisons "context canceled". Whenever a server stopped
 // while an event was in hand, that event was gone.
 func TestShutdownPoisonsAndLosesNothing(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
@@ -154,7 +155,7 @@ func TestShutdownFinishesTheMessageInHand(t *testing.T) {
 	})
 }
 
-// TRAPS: the stock adapter acked all rows of a batch that was left in the
+// watermill-sql's queue adapter acks all rows of a batch that was left in the
 // middle: one event kept failing, 7 of 10 were lost.
 func TestAPartialBatchAcksWhatWasHandled(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {

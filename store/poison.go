@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -87,12 +86,7 @@ func (s *Store) RequeuePoison(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		metadata := maps.Clone(p.Event.Metadata)
-		if metadata == nil {
-			metadata = map[string]string{}
-		}
-		metadata[MetaPoisonID] = p.ID
-		p.Event.Metadata = metadata
+		p.Event.Metadata[MetaPoisonID] = p.ID
 		if lanes, err = publish(ctx, c, Topic, []domain.Event{p.Event}); err != nil {
 			return err
 		}
@@ -132,6 +126,9 @@ func scanPoison(scan scanner) (p Poison, err error) {
 	})
 	if err != nil {
 		return p, err
+	}
+	if p.Event.Metadata == nil { // as the lists below: an empty one, not null
+		p.Event.Metadata = map[string]string{}
 	}
 	p.PoisonedAt, p.UpdatedAt = fromMicros(poisoned), fromMicros(updated)
 	p.ErrorChain, p.Attempts = []string{}, []PoisonAttempt{}

@@ -94,7 +94,7 @@ func TestRequeueThatFailsReopens(t *testing.T) {
 		require.Equal(t, store.PoisonOpen, got.State)
 		require.Equal(t, slices.Concat(first.Attempts, again.Attempts), got.Attempts)
 		require.Equal(t, []string{"other", "timeout", ""}, []string{got.Error, got.ErrorClass, got.Stack})
-		require.Nil(t, got.Event.Metadata, "the event as it was first")
+		require.Equal(t, map[string]string{}, got.Event.Metadata, "the event as it was first; {} for people, never null")
 		require.Equal(t, 1, got.Requeues)
 	})
 }

@@ -30,7 +30,7 @@ type poisonView struct {
 	AggregateID string                `json:"aggregateId"`
 	Payload     any                   `json:"payload"` // JSON as it is; a string if it isn't JSON
 	Metadata    map[string]string     `json:"metadata"`
-	CommittedAt domain.Time           `json:"committedAt"`
+	PublishedAt domain.Time           `json:"publishedAt"`
 	Projector   string                `json:"projector"`
 	Error       string                `json:"error"`
 	ErrorClass  string                `json:"errorClass"`
@@ -53,7 +53,7 @@ func viewPoison(p store.Poison) poisonView {
 	return poisonView{
 		ID: p.ID, State: p.State,
 		EventID: p.Event.ID, Type: p.Event.Type, WorkspaceID: p.Event.WorkspaceID, AggregateID: p.Event.AggregateID,
-		Payload: payload, Metadata: p.Event.Metadata, CommittedAt: domain.At(p.Event.CreatedAt),
+		Payload: payload, Metadata: p.Event.Metadata, PublishedAt: domain.At(p.Event.CreatedAt),
 		Projector: p.Projector, Error: p.Error, ErrorClass: p.ErrorClass, ErrorChain: p.ErrorChain,
 		Stack: p.Stack, Attempts: p.Attempts, Requeues: p.Requeues, Reason: p.Reason,
 		Build: p.Build, Node: p.Node, PoisonedAt: domain.At(p.PoisonedAt), UpdatedAt: domain.At(p.UpdatedAt),
@@ -129,7 +129,7 @@ func (c poisonShowCmd) Run(ctx context.Context, con console) error {
 		for _, row := range [][2]string{
 			{"id", v.ID}, {"state", string(v.State)}, {"event", v.EventID}, {"type", string(v.Type)},
 			{"workspace", v.WorkspaceID}, {"aggregate", v.AggregateID},
-			{"committed", v.CommittedAt.Format(domain.TimeFormat)}, {"poisoned", v.PoisonedAt.Format(domain.TimeFormat)},
+			{"published", v.PublishedAt.Format(domain.TimeFormat)}, {"poisoned", v.PoisonedAt.Format(domain.TimeFormat)},
 			{"projector", v.Projector}, {"class", v.ErrorClass}, {"build", v.Build}, {"node", v.Node},
 			{"requeues", fmt.Sprint(v.Requeues)}, {"reason", printable(v.Reason, 400)},
 		} {
