@@ -111,6 +111,13 @@ func MapError(err error) error {
 func retryable(err error) bool { return classify(err) == failRerun }
 
 func classify(err error) failure {
+	// Before the code: whatever a server says while it refuses a connection
+	// (not now, not you, not this database), nothing was done, and it may be
+	// mended without us.
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return failAway
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		if f, ok := postgresFailures[pg.Code]; ok {
@@ -133,10 +140,9 @@ func classify(err error) failure {
 
 // isConnectionError knows the shapes in which a lost connection shows itself.
 func isConnectionError(err error) bool {
-	var connect *pgconn.ConnectError
 	var network net.Error
 	switch {
-	case errors.As(err, &connect), errors.As(err, &network):
+	case errors.As(err, &network):
 		return true
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"path/filepath"
+
 	"github.com/gofrs/flock"
 
 	"github.com/orbit/realtime/domain"
@@ -22,14 +24,19 @@ func LockFile(dsn string) (release func() error, err error) {
 	if err := checkFile(path, false); err != nil {
 		return nil, err
 	}
-	lock := flock.New(path + ".lock")
+	// By its real name: a link would lead to another lock and the same file.
+	real := path
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		real = resolved
+	}
+	lock := flock.New(real + ".lock")
 	ok, err := lock.TryLock()
 	if err != nil {
-		return nil, openError(err, err, unwritable(path+".lock"))
+		return nil, openError(err, err, unwritable(real+".lock"))
 	}
 	if !ok {
 		return nil, domain.Errorf(domain.CodeConflict,
-			"DATABASE_URL: another process serves the database file %s already (it holds %s.lock); stop it, or use PostgreSQL to run several", path, path)
+			"DATABASE_URL: another process serves the database file %s already (it holds %s.lock); stop it, or use PostgreSQL to run several", path, real)
 	}
 	return lock.Unlock, nil
 }

@@ -132,6 +132,12 @@ func TestLockFile(t *testing.T) {
 		requireCode(t, domain.CodeConflict, err)
 		require.ErrorContains(t, err, dsn)
 	}
+	// A link is the same file under another name.
+	require.NoError(t, os.WriteFile(dsn, nil, 0o600))
+	link := filepath.Join(t.TempDir(), "link.db")
+	require.NoError(t, os.Symlink(dsn, link))
+	_, err = store.LockFile(link)
+	requireCode(t, domain.CodeConflict, err)
 	require.NoError(t, release())
 	release, err = store.LockFile(dsn)
 	require.NoError(t, err)

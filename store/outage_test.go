@@ -1,6 +1,12 @@
 package store_test
 
 import (
+	"database/sql"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
 	"context"
 	"testing"
 	"time"
@@ -105,4 +111,33 @@ func TestOpenFails(t *testing.T) {
 	}
 	_, err = store.Open(t.Context(), store.Config{DSN: t.TempDir() + "/no/such/folder/x.db"})
 	require.Error(t, err)
+}
+
+// A server can refuse connections with a code of its own (55000 when the
+// database takes none), and that is an outage like any other: it once was
+// answered as a bug of ours.
+func TestDatabaseRefusesConnections(t *testing.T) {
+	dsn := storetest.EmptyDSN(t, store.Postgres)
+	s := storetest.OpenDSN(t, dsn)
+	_, err := s.Migrate(t.Context())
+	require.NoError(t, err)
+	u, err := url.Parse(dsn)
+	require.NoError(t, err)
+	name := strings.TrimPrefix(u.Path, "/")
+	u.Path = "/postgres"
+	admin, err := sql.Open("pgx", u.String())
+	require.NoError(t, err)
+	defer admin.Close()
+	run := func(query string) {
+		_, err := admin.Exec(query)
+		require.NoError(t, err)
+	}
+	quoted := pgx.Identifier{name}.Sanitize()
+	run("ALTER DATABASE " + quoted + " WITH ALLOW_CONNECTIONS false")
+	defer run("ALTER DATABASE " + quoted + " WITH ALLOW_CONNECTIONS true")
+	run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + name + "'")
+	for range 3 { // the first few find the connections that were cut
+		_, err = s.Reader().User(t.Context(), "u")
+		require.True(t, domain.IsTransient(err), "%v", err)
+	}
 }
