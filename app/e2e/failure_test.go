@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -173,4 +174,48 @@ func TestShutdownTellsTabsToComeBack(t *testing.T) {
 			tb.logged()
 		}
 	})
+}
+
+// TestOneLockedWorkspaceStallsNobodyElse holds one workspace's row and lets
+// more commands queue for it than there are connections. Other workspaces, and
+// readiness, go on while it lasts; those who wait are told to try later.
+// (With one pool for everything, all tenants once waited for that lock.)
+func TestOneLockedWorkspaceStallsNobodyElse(t *testing.T) {
+	dsn := storetest.DSN(t, store.Postgres)
+	a := start(t, testConfig(dsn))
+	owner := login(t, a.BaseURL(), "owner")
+	acme := owner.snapshot(t, "acme")
+	room := acme.room(t, "general")
+	tb := openTab(t, owner, "acme", acme.Position, []string{room}, always("ws"))
+	tb.waitLive()
+
+	db, err := sql.Open("pgx", dsn)
+	require.NoError(t, err)
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = tx.Exec("UPDATE workspaces SET name = name WHERE slug = 'acme'")
+	require.NoError(t, err)
+
+	var waiting sync.WaitGroup
+	refused := make(chan int, 40)
+	for range cap(refused) {
+		waiting.Go(func() {
+			if answer, err := owner.try("PATCH", "/v1/workspaces/acme", map[string]any{"name": "Blocked"}); err == nil {
+				refused <- answer.status
+			}
+		})
+	}
+	require.Equal(t, http.StatusServiceUnavailable, <-refused, "the first has waited long enough")
+	owner.snapshot(t, "globex")
+	other := openTab(t, owner, "globex", "", nil, always("ws"))
+	other.waitLive()
+	resp, err := http.Get(a.AdminURL() + "/readyz")
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+
+	require.NoError(t, tx.Rollback()) // the lock was held until here
+	waiting.Wait()
+	tb.waitCause(owner.do(t, http.StatusOK, "PATCH", "/v1/workspaces/acme", map[string]any{"name": "Free again"}).eventID)
 }
