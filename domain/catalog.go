@@ -215,8 +215,8 @@ var Catalog = []ServerEventSpec{
 	{ServerSystemSubscribed, "", SubscribedPayload{}, true, nil, "Answers subscribe."},
 	{ServerSystemUnsubscribed, "", SubscribedPayload{}, true, nil, "Answers unsubscribe, or says that the right to the room ended."},
 	{ServerSystemError, "", ErrorPayload{}, true, nil, "A client message could not be carried out; the session lives."},
-	{ServerSystemStale, KindWorkspace, StalePayload{}, true, nil, "An aggregate's last change could not be projected; what the client shows of it is old."},
-	{ServerSystemHealed, KindWorkspace, StalePayload{}, true, nil, "The aggregate is up to date again."},
+	{ServerSystemStale, KindWorkspace, StalePayload{}, true, nil, "Reserved, and not sent yet: an aggregate's last change could not be projected; what the client shows of it is old."},
+	{ServerSystemHealed, KindWorkspace, StalePayload{}, true, nil, "Reserved, and not sent yet: the aggregate is up to date again."},
 	{ServerSystemOutdated, "", OutdatedPayload{}, true, nil, "The client's catalog hash is not the server's: reload when convenient."},
 	{ServerSystemGoodbye, "", GoodbyePayload{}, true, nil, "The last event before the server ends the stream."},
 }

@@ -615,14 +615,14 @@ export interface SystemErrorEvent extends SessionEnvelope, ErrorPayload {
 }
 
 /**
- * An aggregate's last change could not be projected; what the client shows of
- * it is old.
+ * Reserved, and not sent yet: an aggregate's last change could not be
+ * projected; what the client shows of it is old.
  */
 export interface SystemStaleEvent extends BroadcastEnvelope, StalePayload {
   readonly type: "system.stale";
 }
 
-/** The aggregate is up to date again. */
+/** Reserved, and not sent yet: the aggregate is up to date again. */
 export interface SystemHealedEvent extends BroadcastEnvelope, StalePayload {
   readonly type: "system.healed";
 }
