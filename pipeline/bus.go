@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -31,12 +32,8 @@ func (c *BusConfig) setDefaults() {
 	if c.OnAppended == nil {
 		c.OnAppended = func([]domain.Appended) {}
 	}
-	if c.SafetyPoll == 0 {
-		c.SafetyPoll = 200 * time.Millisecond
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.SafetyPoll = cmp.Or(c.SafetyPoll, 200*time.Millisecond)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 }
 
 // Bus makes Watermill publishers and subscribers over the outbox, and wakes

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,45 +54,28 @@ type RetentionConfig struct {
 }
 
 func (c *Config) setDefaults() {
-	setDefault(&c.Retry.MaxRetries, 3)
-	setDefault(&c.Retry.InitialInterval, 50*time.Millisecond)
-	setDefault(&c.Retry.MaxInterval, 500*time.Millisecond)
-	setDefault(&c.Retry.Budget, time.Second)
-	setDefault(&c.HandlerTimeout, 5*time.Second)
-	setDefault(&c.SafetyPoll, 200*time.Millisecond)
+	c.Retry.MaxRetries = cmp.Or(c.Retry.MaxRetries, 3)
+	c.Retry.InitialInterval = cmp.Or(c.Retry.InitialInterval, 50*time.Millisecond)
+	c.Retry.MaxInterval = cmp.Or(c.Retry.MaxInterval, 500*time.Millisecond)
+	c.Retry.Budget = cmp.Or(c.Retry.Budget, time.Second)
+	c.HandlerTimeout = cmp.Or(c.HandlerTimeout, 5*time.Second)
+	c.SafetyPoll = cmp.Or(c.SafetyPoll, 200*time.Millisecond)
 	if c.OnAppended == nil {
 		c.OnAppended = func([]domain.Appended) {}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.Build == "" {
-		c.Build = "unknown"
-	}
-	if c.Node == "" {
-		c.Node = nodeName()
-	}
-	if c.Retention.Logger == nil {
-		c.Retention.Logger = c.Logger
-	}
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Build = cmp.Or(c.Build, "unknown")
+	c.Node = cmp.Or(c.Node, nodeName())
+	c.Retention.Logger = cmp.Or(c.Retention.Logger, c.Logger)
 	c.Retention.setDefaults()
 }
 
 func (c *RetentionConfig) setDefaults() {
-	setDefault(&c.MaxAge, 24*time.Hour)
-	setDefault(&c.MaxEntries, 10_000)
-	setDefault(&c.DedupeWindow, 24*time.Hour)
-	setDefault(&c.Interval, time.Minute)
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
+	c.MaxAge = cmp.Or(c.MaxAge, 24*time.Hour)
+	c.MaxEntries = cmp.Or(c.MaxEntries, 10_000)
+	c.DedupeWindow = cmp.Or(c.DedupeWindow, 24*time.Hour)
+	c.Interval = cmp.Or(c.Interval, time.Minute)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 }
 
 // Validate reports every value out of range.

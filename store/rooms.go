@@ -7,7 +7,7 @@ import (
 	"github.com/orbit/realtime/domain"
 )
 
-var roomColumns = `SELECT r.workspace_id, r.id, r.version, r.name, r.private, ` + idList("room_members", "room_id", "r") + ` FROM rooms r`
+var roomColumns = `SELECT r.workspace_id, r.id, r.version, r.name, r.private, ` + rooms.memberIDs("r") + ` FROM rooms r`
 
 func scanRoom(scan scanner) (r domain.Room, err error) {
 	var members string
@@ -50,21 +50,16 @@ func (t *unitOfWork) InsertRoom(ctx context.Context, r domain.Room) error {
 		r.WorkspaceID, r.ID, r.Version, r.Name, nameKey(r.Name), r.Private); err != nil {
 		return err
 	}
-	return t.writeGroup(ctx, "room_members", "room_id", r.WorkspaceID, r.ID, r.MemberIDs)
+	return t.writeMembers(ctx, rooms, r.WorkspaceID, r.ID, r.MemberIDs)
 }
 
 // UpdateRoom writes name and members; whether a room is private is fixed.
 func (t *unitOfWork) UpdateRoom(ctx context.Context, r domain.Room) error {
-	if err := t.update(ctx, "rooms", "room", `UPDATE rooms SET version = $1, name = $4, name_key = $5
-		WHERE workspace_id = $2 AND id = $3 AND version < $1`,
-		r.Version, r.WorkspaceID, r.ID, r.Name, nameKey(r.Name)); err != nil {
-		return err
-	}
-	return t.writeGroup(ctx, "room_members", "room_id", r.WorkspaceID, r.ID, r.MemberIDs)
+	return t.updateGroup(ctx, rooms, r.WorkspaceID, r.ID, r.Version, r.Name, r.MemberIDs)
 }
 
 func (t *unitOfWork) DeleteRoom(ctx context.Context, workspaceID, id string) error {
-	return t.remove(ctx, "room", `DELETE FROM rooms WHERE workspace_id = $1 AND id = $2`, workspaceID, id)
+	return t.deleteGroup(ctx, rooms, workspaceID, id)
 }
 
 const messageColumns = `SELECT workspace_id, id, version, room_id, author_id, body, posted_at, edited_at FROM messages`

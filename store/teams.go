@@ -6,7 +6,7 @@ import (
 	"github.com/orbit/realtime/domain"
 )
 
-var teamColumns = `SELECT t.workspace_id, t.id, t.version, t.name, ` + idList("team_members", "team_id", "t") + ` FROM teams t`
+var teamColumns = `SELECT t.workspace_id, t.id, t.version, t.name, ` + teams.memberIDs("t") + ` FROM teams t`
 
 func scanTeam(scan scanner) (t domain.Team, err error) {
 	var members string
@@ -28,18 +28,13 @@ func (t *unitOfWork) InsertTeam(ctx context.Context, team domain.Team) error {
 		team.WorkspaceID, team.ID, team.Version, team.Name, nameKey(team.Name)); err != nil {
 		return err
 	}
-	return t.writeGroup(ctx, "team_members", "team_id", team.WorkspaceID, team.ID, team.MemberIDs)
+	return t.writeMembers(ctx, teams, team.WorkspaceID, team.ID, team.MemberIDs)
 }
 
 func (t *unitOfWork) UpdateTeam(ctx context.Context, team domain.Team) error {
-	if err := t.update(ctx, "teams", "team", `UPDATE teams SET version = $1, name = $4, name_key = $5
-		WHERE workspace_id = $2 AND id = $3 AND version < $1`,
-		team.Version, team.WorkspaceID, team.ID, team.Name, nameKey(team.Name)); err != nil {
-		return err
-	}
-	return t.writeGroup(ctx, "team_members", "team_id", team.WorkspaceID, team.ID, team.MemberIDs)
+	return t.updateGroup(ctx, teams, team.WorkspaceID, team.ID, team.Version, team.Name, team.MemberIDs)
 }
 
 func (t *unitOfWork) DeleteTeam(ctx context.Context, workspaceID, id string) error {
-	return t.remove(ctx, "team", `DELETE FROM teams WHERE workspace_id = $1 AND id = $2`, workspaceID, id)
+	return t.deleteGroup(ctx, teams, workspaceID, id)
 }

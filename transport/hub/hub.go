@@ -18,6 +18,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -70,28 +71,16 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	orInt := func(v *int, def int) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	orTime := func(v *time.Duration, def time.Duration) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	orInt(&c.RingSize, 1024)
-	orTime(&c.Heartbeat, 25*time.Second)
-	orTime(&c.SafetyRead, time.Second)
-	orTime(&c.RevokeGrace, time.Second)
-	orTime(&c.Linger, 30*time.Second)
-	orInt(&c.MaxSessions, 20_000)
-	orInt(&c.MaxWorkspaceSessions, 20_000)
-	orInt(&c.MaxUserSessions, 100)
-	orInt(&c.MaxRooms, 50)
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.RingSize = cmp.Or(c.RingSize, 1024)
+	c.Heartbeat = cmp.Or(c.Heartbeat, 25*time.Second)
+	c.SafetyRead = cmp.Or(c.SafetyRead, time.Second)
+	c.RevokeGrace = cmp.Or(c.RevokeGrace, time.Second)
+	c.Linger = cmp.Or(c.Linger, 30*time.Second)
+	c.MaxSessions = cmp.Or(c.MaxSessions, 20_000)
+	c.MaxWorkspaceSessions = cmp.Or(c.MaxWorkspaceSessions, 20_000)
+	c.MaxUserSessions = cmp.Or(c.MaxUserSessions, 100)
+	c.MaxRooms = cmp.Or(c.MaxRooms, 50)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }
 

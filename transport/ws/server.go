@@ -13,6 +13,7 @@
 package ws
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -55,23 +56,15 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.Heartbeat, 25*time.Second)
-	setDefault(&c.PongWait, 10*time.Second)
-	setDefault(&c.WriteWait, 10*time.Second)
-	setDefault(&c.MaxMessageBytes, 4096)
-	setDefault(&c.MessagesPerSecond, 20)
-	setDefault(&c.MessageBurst, 40)
-	setDefault(&c.MaxBadMessages, 5)
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Heartbeat = cmp.Or(c.Heartbeat, 25*time.Second)
+	c.PongWait = cmp.Or(c.PongWait, 10*time.Second)
+	c.WriteWait = cmp.Or(c.WriteWait, 10*time.Second)
+	c.MaxMessageBytes = cmp.Or(c.MaxMessageBytes, 4096)
+	c.MessagesPerSecond = cmp.Or(c.MessagesPerSecond, 20)
+	c.MessageBurst = cmp.Or(c.MessageBurst, 40)
+	c.MaxBadMessages = cmp.Or(c.MaxBadMessages, 5)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
-}
-
-func setDefault[T int | int64 | float64 | time.Duration](value *T, def T) {
-	if *value <= 0 {
-		*value = def
-	}
 }
 
 // Server answers GET /v1/ws.
