@@ -24,7 +24,8 @@ import (
 // postgresOpenError says why a server doesn't let us in.
 func postgresOpenError(conf *pgx.ConnConfig, err error) error {
 	server := net.JoinHostPort(conf.Host, fmt.Sprint(conf.Port))
-	cause, mend := err, fmt.Sprintf("the database at %s can't be opened; check it, and the URL", server)
+	mend := fmt.Sprintf("the database at %s can't be opened; check it, and the URL", server)
+	var cause error
 	var pg *pgconn.PgError
 	var dns *net.DNSError
 	var dial *net.OpError
@@ -110,16 +111,14 @@ func openError(err, cause error, mend string) error {
 
 func innermost(err error) error {
 	for {
-		switch e := err.(type) {
-		case interface{ Unwrap() []error }:
-			err = e.Unwrap()[0]
-		case interface{ Unwrap() error }:
-			if e.Unwrap() == nil {
-				return err
-			}
-			err = e.Unwrap()
-		default:
+		next := errors.Unwrap(err)
+		var joined interface{ Unwrap() []error }
+		if next == nil && errors.As(err, &joined) {
+			next = joined.Unwrap()[0]
+		}
+		if next == nil {
 			return err
 		}
+		err = next
 	}
 }
