@@ -114,21 +114,9 @@ func (a *App) Ready() <-chan struct{} { return a.ready }
 func (a *App) Run(ctx context.Context) error {
 	defer a.publicListener.Close()
 	defer a.adminListener.Close()
-	if err := a.open(ctx); err != nil {
+	if err := a.prepare(ctx); err != nil {
 		return errors.Join(err, a.closeStore())
 	}
-	if err := a.wire(); err != nil {
-		return errors.Join(err, a.closeStore())
-	}
-	if err := a.seed(ctx); err != nil {
-		return errors.Join(err, a.closeStore())
-	}
-
-	online, err := a.store.OnlineMembers(ctx)
-	if err != nil {
-		return errors.Join(err, a.closeStore())
-	}
-	a.presence.Restore(online)
 
 	// The parts live longer than ctx: shutdown stops them one by one.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -153,11 +141,31 @@ func (a *App) Run(ctx context.Context) error {
 	close(a.ready)
 	a.announce()
 
+	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
 	return errors.Join(err, a.shutdown(end))
+}
+
+// prepare does all that can fail before anything runs.
+func (a *App) prepare(ctx context.Context) error {
+	if err := a.open(ctx); err != nil {
+		return err
+	}
+	if err := a.wire(); err != nil {
+		return err
+	}
+	if err := a.seed(ctx); err != nil {
+		return err
+	}
+	online, err := a.store.OnlineMembers(ctx)
+	if err != nil {
+		return err
+	}
+	a.presence.Restore(online)
+	return nil
 }
 
 // open takes the database: lock, schema, lanes, and a look at the logs.
@@ -218,7 +226,7 @@ func visit(addr net.Addr) string {
 	return "http://" + addr.String()
 }
 
-// shutdown is the one place where the order is written down (DESIGN, "Shutdown"):
+// shutdown is the one place where the order is written down:
 //
 //  1. /readyz says no, so that no balancer sends newcomers
 //  2. new sessions are refused (503, Retry-After)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/orbit/realtime/config"
 	"github.com/orbit/realtime/domain"
 )
 
@@ -72,6 +73,7 @@ func run(ctx context.Context, args []string, con console) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(con),
+		config.Hints(),
 	)
 	if err != nil {
 		fmt.Fprintln(con.err, "orbit:", err)

@@ -34,8 +34,8 @@ type rig struct {
 	client *http.Client
 }
 
-// start serves streams through gin, as the product does: its writer is one of
-// the traps.
+// start serves streams through gin, as the product does: its writer
+// swallows what Flush returns.
 func start(t *testing.T, cfg sse.Config, hubCfg hub.Config, adjust ...func(*http.Server)) *rig {
 	t.Helper()
 	world := transporttest.New(t, hubCfg)

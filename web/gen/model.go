@@ -80,7 +80,7 @@ var envelopeFields = []envelopeField{
 	{"id", typ{kind: kindPosition}, "The position after applying this event.", func(e envelope) carries { return e.id }},
 	{"channel", typ{kind: kindChannel}, "Who may know.", func(e envelope) carries { return e.channel }},
 	{"cause", typ{kind: kindString}, "The domain event's id, as in the header Orbit-Event-Id of a command's answer.", func(e envelope) carries { return e.cause }},
-	{"at", typ{kind: kindTime}, "When the domain event was committed.", func(e envelope) carries { return e.at }},
+	{"at", typ{kind: kindTime}, "When the domain event was published, inside the transaction of the change.", func(e envelope) carries { return e.at }},
 }
 
 // loadModel reads the source of package domain below root, and its tables.

@@ -406,7 +406,9 @@ export interface LogEnvelope {
    * answer.
    */
   readonly cause: string;
-  /** When the domain event was committed. */
+  /**
+   * When the domain event was published, inside the transaction of the change.
+   */
   readonly at: string;
 }
 
@@ -423,7 +425,9 @@ export interface BroadcastEnvelope {
    * answer.
    */
   readonly cause?: string;
-  /** When the domain event was committed. */
+  /**
+   * When the domain event was published, inside the transaction of the change.
+   */
   readonly at?: string;
 }
 
