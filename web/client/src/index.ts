@@ -1,0 +1,14 @@
+export { StaleError } from "./causes.js";
+export type { Clock } from "./clock.js";
+export type { Environment, Signals } from "./environment.js";
+export * from "./generated/events.js";
+export { HttpError } from "./http.js";
+export type { KeyValueStorage } from "./preference.js";
+export { createRealtime } from "./realtime.js";
+export type { EventMeta, Realtime, RealtimeOptions, RoomHandle, RoomOptions } from "./realtime.js";
+export type { Snapshot } from "./snapshot.js";
+export type { Status, StatusInfo } from "./status.js";
+export { poll } from "./transports/poll.js";
+export { sse } from "./transports/sse.js";
+export type * from "./transports/transport.js";
+export { websocket } from "./transports/websocket.js";

@@ -1,0 +1,39 @@
+import type { ServerEvent } from "../generated/events.js";
+import { fetchInit, HttpError } from "../http.js";
+import { endOf } from "./end.js";
+import type { Link, OpenRequest, Sink, Transport } from "./transport.js";
+
+interface Answer {
+  readonly position: string;
+  readonly events: readonly ServerEvent[];
+}
+
+/** Long poll, for networks that let no stream through: one request after the other. */
+export const poll: Transport = {
+  name: "poll",
+  open(request: OpenRequest, sink: Sink): Link {
+    const aborted = new AbortController();
+    run(request, sink, aborted.signal).catch((error: unknown) => aborted.signal.aborted || sink.end(endOf(error)));
+    return { close: () => aborted.abort() };
+  },
+};
+
+async function run(request: OpenRequest, sink: Sink, signal: AbortSignal): Promise<never> {
+  // The server keeps the session between polls, and tells by the position
+  // whether its last answer arrived.
+  let session: Record<string, string> = {};
+  for (;;) {
+    const response = await request.fetch(request.url("poll", session), { ...fetchInit, signal });
+    if (response.status !== 200) throw HttpError.of(response);
+    const { position, events } = (await response.json()) as Answer;
+    signal.throwIfAborted();
+    // Answers without events are for polls that were overtaken by another one.
+    // Ours is the only one, so asking again at once could go on forever.
+    if (!events.length) throw new Error("a poll was answered with nothing");
+    sink.alive();
+    for (const event of events) if (event.type === "system.hello") session = { session: event.session };
+    session = { ...session, position };
+    sink.receive(events);
+    signal.throwIfAborted();
+  }
+}

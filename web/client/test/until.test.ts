@@ -1,0 +1,60 @@
+import { expect, test } from "vitest";
+import { StaleError } from "../src/index.js";
+import { settled } from "./support/clock.js";
+import { entry, harness, snapshotAt } from "./support/harness.js";
+
+test("resolves on delivery, and at once when the event was faster than the command's answer", async () => {
+  const h = harness();
+  await h.live();
+  const mine = h.rt.until("cause-11");
+  h.link.receive(entry(11));
+  await mine;
+  await h.rt.until("cause-11");
+  expect(h.clock.pending).toBe(1); // the watchdog's
+});
+
+test("resolves after the listeners have run", async () => {
+  const h = harness();
+  await h.live();
+  let applied = false;
+  h.rt.on("workspace.member.joined", () => void (applied = true));
+  const mine = h.rt.until("cause-11").then(() => expect(applied).toBe(true));
+  h.link.receive(entry(11));
+  await mine;
+});
+
+test("rejects on system.stale, before and after", async () => {
+  const h = harness();
+  await h.live();
+  const mine = h.rt.until("c");
+  h.link.receive({ type: "system.stale", channel: "workspace:ws_1", cause: "c", aggregate: "member:mem_1" });
+  await expect(mine).rejects.toThrow(StaleError);
+  await expect(h.rt.until("c")).rejects.toMatchObject({ cause: "c", aggregate: "member:mem_1" });
+});
+
+test("rejects after its timeout and on close", async () => {
+  const h = harness();
+  await h.live();
+  const late = expect(h.rt.until("late", { timeout: 500 })).rejects.toThrow("500 ms");
+  await h.clock.advance(500);
+  await late;
+  const closed = expect(h.rt.until("closed")).rejects.toThrow("closed");
+  h.rt.close();
+  await closed;
+  expect(h.clock.pending).toBe(0);
+});
+
+test("a snapshot asked for later has it", async () => {
+  let give = (_: ReturnType<typeof snapshotAt>) => {};
+  const h = harness({ snapshot: () => new Promise((resolve) => (give = resolve)) });
+  h.rt.onSnapshot(() => {});
+  await h.live();
+  let done = "";
+  void h.rt.until("before").then(() => (done += "before"));
+  h.link.receive({ type: "system.resync", reason: "position_expired", id: "e-90" });
+  await settled();
+  void h.rt.until("after").then(() => (done += "after"));
+  give(snapshotAt("e-90"));
+  await settled();
+  expect(done).toBe("before"); // the other may have been committed behind the snapshot
+});
