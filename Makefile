@@ -38,6 +38,10 @@ test: ## Run the tests
 race: ## Run the tests with the race detector, as CI does
 	go test -race ./...
 
+.PHONY: web
+web: ## Build and test the TypeScript client (Node 20)
+	cd web/client && npm ci && npm test
+
 .PHONY: cover
 cover: ## Write coverage.html
 	go test -coverprofile=coverage.out -coverpkg=./... ./...
