@@ -160,7 +160,12 @@ func (c benchPipelineCmd) Validate() error {
 
 func (c benchPipelineCmd) Run(ctx context.Context, con console) error {
 	return c.with(ctx, con, func(dsn string) error {
-		return database{dsn}.with(ctx, func(s *store.Store) error { return c.measure(ctx, con, s) })
+		// With a server's connections: a tool's few would be what is measured.
+		s, err := store.Open(ctx, store.Config{DSN: dsn})
+		if err != nil {
+			return err
+		}
+		return errors.Join(c.measure(ctx, con, s), s.Close())
 	})
 }
 
