@@ -184,10 +184,8 @@ func (a *App) open(ctx context.Context) (err error) {
 		if applied > 0 {
 			a.log.Info("migrations applied", "count", applied)
 		}
-	} else if current, err := a.store.SchemaCurrent(ctx); err != nil {
+	} else if err := a.store.RequireSchema(ctx); err != nil {
 		return err
-	} else if !current {
-		return domain.Errorf(domain.CodeUnavailable, `the database schema is not up to date: run "orbit migrate", or serve with --migrate`)
 	}
 	broken, err := a.store.CheckLogs(ctx)
 	for _, id := range broken {
