@@ -39,8 +39,8 @@ race: ## Run the tests with the race detector, as CI does
 	go test -race ./...
 
 .PHONY: web
-web: ## Build and test the TypeScript client (Node 20)
-	cd web/client && npm ci && npm test
+web: ## Build and test what runs in the browser (Node 20)
+	cd web && npm ci && npm test
 
 .PHONY: cover
 cover: ## Write coverage.html
