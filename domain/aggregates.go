@@ -26,8 +26,8 @@ type Session struct {
 type Workspace struct {
 	ID      string `json:"id"`
 	Version int64  `json:"version"`
-	Slug    string `json:"slug"`
-	Name    string `json:"name"`
+	Slug    string `json:"slug"` // in URLs; unique
+	Name    string `json:"name"` // as people see it
 }
 
 // Member is a user's place in one workspace.
@@ -35,11 +35,11 @@ type Member struct {
 	ID          string `json:"id"`
 	Version     int64  `json:"version"`
 	WorkspaceID string `json:"-"`
-	UserID      string `json:"userId"`
-	Name        string `json:"name"`
-	Email       string `json:"email"` // the user's
-	RoleID      string `json:"roleId"`
-	JoinedAt    Time   `json:"joinedAt"`
+	UserID      string `json:"userId"`   // the person; the same in all their workspaces
+	Name        string `json:"name"`     // what this workspace calls them
+	Email       string `json:"email"`    // the user's
+	RoleID      string `json:"roleId"`   // the one role they hold
+	JoinedAt    Time   `json:"joinedAt"` // when the membership began
 	// JoinedOffset is the head of the workspace's log when the member joined:
 	// a replay never reaches behind it.
 	JoinedOffset int64 `json:"-"`
@@ -49,13 +49,13 @@ type Member struct {
 type Permission string
 
 const (
-	PermWorkspaceManage Permission = "workspace.manage"
-	PermMembersManage   Permission = "members.manage"
-	PermMembersNotify   Permission = "members.notify"
-	PermRolesManage     Permission = "roles.manage"
-	PermTeamsManage     Permission = "teams.manage"
-	PermBillingManage   Permission = "billing.manage"
-	PermRoomsManage     Permission = "rooms.manage" // edit and delete any room or message; any member may open a room
+	PermWorkspaceManage Permission = "workspace.manage" // rename the workspace, change its slug
+	PermMembersManage   Permission = "members.manage"   // add and remove members, give roles
+	PermMembersNotify   Permission = "members.notify"   // send a notification to a member
+	PermRolesManage     Permission = "roles.manage"     // make, change and delete roles
+	PermTeamsManage     Permission = "teams.manage"     // make, change and delete teams
+	PermBillingManage   Permission = "billing.manage"   // change the subscription
+	PermRoomsManage     Permission = "rooms.manage"     // edit and delete any room or message; any member may open a room
 )
 
 // Permissions lists every permission there is.
@@ -80,9 +80,9 @@ type Role struct {
 	Version     int64        `json:"version"`
 	WorkspaceID string       `json:"-"`
 	Kind        RoleKind     `json:"-"`
-	Name        string       `json:"name"`
-	Permissions []Permission `json:"permissions"`
-	System      bool         `json:"system"` // built in: can be given, but not changed or deleted
+	Name        string       `json:"name"`        // unique in the workspace, letter case ignored
+	Permissions []Permission `json:"permissions"` // what its holders may do
+	System      bool         `json:"system"`      // built in: can be given, but not changed or deleted
 }
 
 // Team groups members. MemberIDs is sorted.
@@ -90,17 +90,17 @@ type Team struct {
 	ID          string   `json:"id"`
 	Version     int64    `json:"version"`
 	WorkspaceID string   `json:"-"`
-	Name        string   `json:"name"`
-	MemberIDs   []string `json:"memberIds"`
+	Name        string   `json:"name"`      // unique in the workspace, letter case ignored
+	MemberIDs   []string `json:"memberIds"` // who is in it, sorted
 }
 
 // SubscriptionStatus is the state of a workspace's plan.
 type SubscriptionStatus string
 
 const (
-	SubscriptionActive   SubscriptionStatus = "active"
-	SubscriptionPastDue  SubscriptionStatus = "past_due"
-	SubscriptionCanceled SubscriptionStatus = "canceled"
+	SubscriptionActive   SubscriptionStatus = "active"   // paid
+	SubscriptionPastDue  SubscriptionStatus = "past_due" // a payment is late
+	SubscriptionCanceled SubscriptionStatus = "canceled" // given up
 )
 
 // Subscription is what a workspace pays for: one per workspace.
@@ -108,10 +108,10 @@ type Subscription struct {
 	ID          string             `json:"id"`
 	Version     int64              `json:"version"`
 	WorkspaceID string             `json:"-"`
-	Plan        string             `json:"plan"`
-	Seats       int                `json:"seats"` // members allowed, at least 1
-	Status      SubscriptionStatus `json:"status"`
-	RenewsAt    Time               `json:"renewsAt"`
+	Plan        string             `json:"plan"`     // the plan's name
+	Seats       int                `json:"seats"`    // members allowed, at least 1
+	Status      SubscriptionStatus `json:"status"`   // whether it is paid for
+	RenewsAt    Time               `json:"renewsAt"` // when the next period begins
 }
 
 // Room is a place for messages. An open room is for every member; a private
@@ -120,8 +120,8 @@ type Room struct {
 	ID          string   `json:"id"`
 	Version     int64    `json:"version"`
 	WorkspaceID string   `json:"-"`
-	Name        string   `json:"name"`
-	Private     bool     `json:"private"`
+	Name        string   `json:"name"`      // unique among open rooms, letter case ignored
+	Private     bool     `json:"private"`   // for those in memberIds alone; fixed when the room is made
 	MemberIDs   []string `json:"memberIds"` // empty for an open room: everybody may come in
 }
 
@@ -130,10 +130,10 @@ type Message struct {
 	ID          string `json:"id"`
 	Version     int64  `json:"version"`
 	WorkspaceID string `json:"-"`
-	RoomID      string `json:"roomId"`
+	RoomID      string `json:"roomId"`   // where it was said
 	AuthorID    string `json:"authorId"` // member id
-	Body        string `json:"body"`
-	PostedAt    Time   `json:"postedAt"`
+	Body        string `json:"body"`     // plain text
+	PostedAt    Time   `json:"postedAt"` // when it was said
 	EditedAt    *Time  `json:"editedAt"` // null until edited
 }
 
@@ -142,9 +142,9 @@ type Notification struct {
 	ID          string `json:"id"`
 	WorkspaceID string `json:"-"`
 	MemberID    string `json:"-"`
-	Title       string `json:"title"`
-	Body        string `json:"body"`
-	At          Time   `json:"at"`
+	Title       string `json:"title"` // one line, plain text
+	Body        string `json:"body"`  // plain text
+	At          Time   `json:"at"`    // when it was sent
 }
 
 // Can reports whether the role grants p.

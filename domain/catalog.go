@@ -78,7 +78,7 @@ type (
 	// TeamMemberPayload is the whole team, and whose place in it changed.
 	TeamMemberPayload struct {
 		Team     Team   `json:"team"`
-		MemberID string `json:"memberId"`
+		MemberID string `json:"memberId"` // who came or left
 	}
 	SubscriptionPayload struct {
 		Subscription Subscription `json:"subscription"`
@@ -99,13 +99,13 @@ type (
 		Notification Notification `json:"notification"`
 	}
 	PresencePayload struct {
-		MemberID string `json:"memberId"`
-		Online   bool   `json:"online"`
+		MemberID string `json:"memberId"` // who
+		Online   bool   `json:"online"`   // whether any of their sessions is open
 	}
 	// WorkspaceRef names the workspace a session is in.
 	WorkspaceRef struct {
 		ID   string `json:"id"`
-		Slug string `json:"slug"`
+		Slug string `json:"slug"` // as in the URL that was asked for
 	}
 	// MemberRef names the member a session belongs to.
 	MemberRef struct {
@@ -114,14 +114,14 @@ type (
 	// HelloPayload opens every connection. Resumed says that everything after
 	// the position the client gave follows before system.live.
 	HelloPayload struct {
-		Session     string       `json:"session"`
+		Session     string       `json:"session"` // this connection's id, for logs and for the next poll
 		Workspace   WorkspaceRef `json:"workspace"`
 		Member      MemberRef    `json:"member"`
-		Resumed     bool         `json:"resumed"`
-		Presence    []string     `json:"presence"` // member ids online, sorted
-		Rooms       []string     `json:"rooms"`    // room ids subscribed, sorted
-		HeartbeatMS int64        `json:"heartbeatMs"`
-		Catalog     string       `json:"catalog"`
+		Resumed     bool         `json:"resumed"`     // whether the replay that follows is complete
+		Presence    []string     `json:"presence"`    // member ids online, sorted
+		Rooms       []string     `json:"rooms"`       // room ids subscribed, sorted
+		HeartbeatMS int64        `json:"heartbeatMs"` // milliseconds between heartbeats
+		Catalog     string       `json:"catalog"`     // hash of the server's catalog
 	}
 	// ResyncPayload tells the client to fetch a snapshot and go on from there.
 	ResyncPayload struct {
@@ -129,7 +129,7 @@ type (
 	}
 	// SubscribedPayload answers a subscribe or unsubscribe message.
 	SubscribedPayload struct {
-		Room string `json:"room"`
+		Room string `json:"room"` // room id
 		Ref  *int64 `json:"ref,omitempty"`
 		// Reason is set when the server ended the subscription: "room_deleted" or "revoked".
 		Reason string `json:"reason,omitempty"`
@@ -137,12 +137,12 @@ type (
 	// ErrorPayload answers a message that could not be carried out.
 	ErrorPayload struct {
 		Code    Code   `json:"code"`
-		Message string `json:"message"`
+		Message string `json:"message"` // for people
 		Ref     *int64 `json:"ref,omitempty"`
 	}
 	// StalePayload names an aggregate whose last change could not be projected.
 	StalePayload struct {
-		Aggregate string `json:"aggregate"`
+		Aggregate string `json:"aggregate"` // its id
 	}
 	// OutdatedPayload tells an old tab that the server speaks another catalog.
 	OutdatedPayload struct {
@@ -150,10 +150,10 @@ type (
 	}
 	// GoodbyePayload says why the stream ends and what to do.
 	GoodbyePayload struct {
-		Code      int    `json:"code"`
-		Reason    string `json:"reason"`
-		Reconnect bool   `json:"reconnect"`
-		DelayMS   int64  `json:"delayMs"`
+		Code      int    `json:"code"`      // a close code
+		Reason    string `json:"reason"`    // for people
+		Reconnect bool   `json:"reconnect"` // whether to come back by itself
+		DelayMS   int64  `json:"delayMs"`   // milliseconds to stay away; 0: the client chooses
 	}
 	// EmptyPayload has no fields beyond the envelope.
 	EmptyPayload struct{}

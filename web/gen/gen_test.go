@@ -214,6 +214,17 @@ func TestLinksWithinTheReferenceLeadSomewhere(t *testing.T) {
 	}
 }
 
+// A field without a comment is one that every frontend developer has to guess.
+func TestEveryFieldAndValueHasAMeaning(t *testing.T) {
+	m, err := loaded()
+	require.NoError(t, err)
+	page, err := reference(m)
+	require.NoError(t, err)
+	for _, row := range regexp.MustCompile("(?m)^\\| `[^`]+` \\|.*\\|  \\|.*$|(?m)^\\| `[^`]+` \\|  \\|$").FindAllString(string(page), -1) {
+		t.Errorf("%s: comment the field or the constant in domain/ to give it a meaning", row)
+	}
+}
+
 // Package ws keeps to itself what a client may send, so the AsyncAPI document
 // has a copy: the two must name the same fields.
 func TestClientMessagesAreThoseOfTheServer(t *testing.T) {

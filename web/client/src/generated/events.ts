@@ -58,11 +58,17 @@ export type ErrorCode = (typeof errorCodes)[number];
 
 /** Every Permission there is. */
 export const permissions = [
+  // rename the workspace, change its slug
   "workspace.manage",
+  // add and remove members, give roles
   "members.manage",
+  // send a notification to a member
   "members.notify",
+  // make, change and delete roles
   "roles.manage",
+  // make, change and delete teams
   "teams.manage",
+  // change the subscription
   "billing.manage",
   // edit and delete any room or message; any member may open a room
   "rooms.manage",
@@ -87,7 +93,14 @@ export const resyncReasons = [
 export type ResyncReason = (typeof resyncReasons)[number];
 
 /** Every SubscriptionStatus there is. */
-export const subscriptionStatuses = ["active", "past_due", "canceled"] as const;
+export const subscriptionStatuses = [
+  // paid
+  "active",
+  // a payment is late
+  "past_due",
+  // given up
+  "canceled",
+] as const;
 
 /** The state of a workspace's plan. */
 export type SubscriptionStatus = (typeof subscriptionStatuses)[number];
@@ -132,6 +145,7 @@ export type Channel = `${ChannelKind}:${string}`;
 /** Answers a message that could not be carried out. */
 export interface ErrorPayload {
   readonly code: ErrorCode;
+  /** for people */
   readonly message: string;
   /** The `ref` of the message that this answers, if it had one. */
   readonly ref?: number;
@@ -139,9 +153,13 @@ export interface ErrorPayload {
 
 /** Says why the stream ends and what to do. */
 export interface GoodbyePayload {
+  /** a close code */
   readonly code: number;
+  /** for people */
   readonly reason: string;
+  /** whether to come back by itself */
   readonly reconnect: boolean;
+  /** milliseconds to stay away; 0: the client chooses */
   readonly delayMs: number;
 }
 
@@ -150,15 +168,19 @@ export interface GoodbyePayload {
  * client gave follows before system.live.
  */
 export interface HelloPayload {
+  /** this connection's id, for logs and for the next poll */
   readonly session: string;
   readonly workspace: WorkspaceRef;
   readonly member: MemberRef;
+  /** whether the replay that follows is complete */
   readonly resumed: boolean;
   /** member ids online, sorted */
   readonly presence: readonly string[];
   /** room ids subscribed, sorted */
   readonly rooms: readonly string[];
+  /** milliseconds between heartbeats */
   readonly heartbeatMs: number;
+  /** hash of the server's catalog */
   readonly catalog: string;
 }
 
@@ -168,11 +190,15 @@ export interface Member {
   readonly id: string;
   /** Starts at 1 and grows by one with each change: ignore what isn't newer. */
   readonly version: number;
+  /** the person; the same in all their workspaces */
   readonly userId: string;
+  /** what this workspace calls them */
   readonly name: string;
   /** the user's */
   readonly email: string;
+  /** the one role they hold */
   readonly roleId: string;
+  /** when the membership began */
   readonly joinedAt: string;
 }
 
@@ -196,10 +222,13 @@ export interface Message {
   readonly id: string;
   /** Starts at 1 and grows by one with each change: ignore what isn't newer. */
   readonly version: number;
+  /** where it was said */
   readonly roomId: string;
   /** member id */
   readonly authorId: string;
+  /** plain text */
   readonly body: string;
+  /** when it was said */
   readonly postedAt: string;
   /** null until edited */
   readonly editedAt: string | null;
@@ -217,8 +246,11 @@ export interface MessageTombstone {
 export interface Notification {
   /** Opaque: 1 to 64 letters, digits, `_` and `-`. */
   readonly id: string;
+  /** one line, plain text */
   readonly title: string;
+  /** plain text */
   readonly body: string;
+  /** when it was sent */
   readonly at: string;
 }
 
@@ -233,7 +265,9 @@ export interface OutdatedPayload {
 }
 
 export interface PresencePayload {
+  /** who */
   readonly memberId: string;
+  /** whether any of their sessions is open */
   readonly online: boolean;
 }
 
@@ -248,7 +282,9 @@ export interface Role {
   readonly id: string;
   /** Starts at 1 and grows by one with each change: ignore what isn't newer. */
   readonly version: number;
+  /** unique in the workspace, letter case ignored */
   readonly name: string;
+  /** what its holders may do */
   readonly permissions: readonly Permission[];
   /** built in: can be given, but not changed or deleted */
   readonly system: boolean;
@@ -271,7 +307,9 @@ export interface Room {
   readonly id: string;
   /** Starts at 1 and grows by one with each change: ignore what isn't newer. */
   readonly version: number;
+  /** unique among open rooms, letter case ignored */
   readonly name: string;
+  /** for those in memberIds alone; fixed when the room is made */
   readonly private: boolean;
   /** empty for an open room: everybody may come in */
   readonly memberIds: readonly string[];
@@ -310,11 +348,13 @@ export interface SnapshotMe {
 
 /** Names an aggregate whose last change could not be projected. */
 export interface StalePayload {
+  /** its id */
   readonly aggregate: string;
 }
 
 /** Answers a subscribe or unsubscribe message. */
 export interface SubscribedPayload {
+  /** room id */
   readonly room: string;
   /** The `ref` of the message that this answers, if it had one. */
   readonly ref?: number;
@@ -331,10 +371,13 @@ export interface Subscription {
   readonly id: string;
   /** Starts at 1 and grows by one with each change: ignore what isn't newer. */
   readonly version: number;
+  /** the plan's name */
   readonly plan: string;
   /** members allowed, at least 1 */
   readonly seats: number;
+  /** whether it is paid for */
   readonly status: SubscriptionStatus;
+  /** when the next period begins */
   readonly renewsAt: string;
 }
 
@@ -348,13 +391,16 @@ export interface Team {
   readonly id: string;
   /** Starts at 1 and grows by one with each change: ignore what isn't newer. */
   readonly version: number;
+  /** unique in the workspace, letter case ignored */
   readonly name: string;
+  /** who is in it, sorted */
   readonly memberIds: readonly string[];
 }
 
 /** The whole team, and whose place in it changed. */
 export interface TeamMemberPayload {
   readonly team: Team;
+  /** who came or left */
   readonly memberId: string;
 }
 
@@ -380,7 +426,9 @@ export interface Workspace {
   readonly id: string;
   /** Starts at 1 and grows by one with each change: ignore what isn't newer. */
   readonly version: number;
+  /** in URLs; unique */
   readonly slug: string;
+  /** as people see it */
   readonly name: string;
 }
 
@@ -392,6 +440,7 @@ export interface WorkspacePayload {
 export interface WorkspaceRef {
   /** Opaque: 1 to 64 letters, digits, `_` and `-`. */
   readonly id: string;
+  /** as in the URL that was asked for */
   readonly slug: string;
 }
 
