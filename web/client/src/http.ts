@@ -11,6 +11,11 @@ export class HttpError extends Error {
     super(`HTTP ${status}`);
   }
 
+  /** The same request may succeed later. */
+  get transient(): boolean {
+    return this.status >= 500 || [401, 408, 425, 429].includes(this.status);
+  }
+
   static of(response: Response): HttpError {
     const seconds = Number(response.headers.get("Retry-After") ?? Number.NaN);
     return new HttpError(response.status, seconds >= 0 ? seconds * 1000 : undefined);

@@ -3,6 +3,7 @@ import { systemClock, type Clock } from "./clock.js";
 import { Connector } from "./connector.js";
 import { browserEnvironment, type Environment } from "./environment.js";
 import { CATALOG_HASH, type ServerEvent, type ServerEventMap, type ServerEventType } from "./generated/events.js";
+import { fetchInit } from "./http.js";
 import { Inbox } from "./inbox.js";
 import { Listeners } from "./listeners.js";
 import { localStorageOrNull, Preference, type KeyValueStorage } from "./preference.js";
@@ -72,6 +73,8 @@ export interface RoomOptions {
 }
 
 export interface Realtime {
+  /** The slug it was made with. */
+  readonly workspace: string;
   readonly status: Status;
   /** The transport of the present connection. */
   readonly transport: string | null;
@@ -97,6 +100,12 @@ export interface Realtime {
    * and on `close()`.
    */
   until(cause: string, options?: { readonly timeout?: number }): Promise<void>;
+  /**
+   * Sends a request to `/v1/workspaces/{workspace}/{path}` as this client sends
+   * its own: there, with its `fetch` and the session cookie. A command's answer
+   * has the header `Orbit-Event-Id`, for `until`.
+   */
+  request(path: string, init?: RequestInit): Promise<Response>;
   /** Connects. Does nothing while it runs. */
   start(): void;
   /** Disconnects; nothing more is delivered. `start()` goes on where it was. */
@@ -126,14 +135,13 @@ export function createRealtime(options: RealtimeOptions): Realtime {
     snapshot: (snapshot) => snapshots.emit(snapshot),
   });
 
-  const url = (path: string, query: Record<string, string>) => {
+  const url = (path: string, query?: Record<string, string>) => {
     const url = new URL(`${base.pathname.replace(/\/$/, "")}/v1/${path}`, base);
-    url.search = new URLSearchParams(query).toString();
+    if (query) url.search = new URLSearchParams(query).toString();
     return url;
   };
-  const getSnapshot =
-    options.snapshot ??
-    ((signal) => fetchSnapshot(url(`workspaces/${encodeURIComponent(workspace)}/snapshot`, {}), fetch, signal));
+  const inWorkspace = (path: string) => url(`workspaces/${encodeURIComponent(workspace)}/${path}`);
+  const getSnapshot = options.snapshot ?? ((signal) => fetchSnapshot(inWorkspace("snapshot"), fetch, signal));
 
   const transports = (options.transports ?? [websocket, sse, poll]).filter(
     (transport) => transport.supported?.({ fetch, WebSocket }) ?? true,
@@ -163,6 +171,7 @@ export function createRealtime(options: RealtimeOptions): Realtime {
   for (const id of options.rooms ?? []) rooms.open(id, options.position ?? null);
 
   return {
+    workspace,
     get status() {
       return connector.machine.status;
     },
@@ -196,6 +205,7 @@ export function createRealtime(options: RealtimeOptions): Realtime {
       };
     },
     until: (cause, { timeout = 30_000 } = {}) => causes.wait(cause, timeout),
+    request: (path, init) => fetch(inWorkspace(path), { ...fetchInit, ...init }),
     start: () => connector.start(),
     close() {
       connector.stop("closed");
