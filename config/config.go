@@ -21,7 +21,9 @@ import (
 // Durations are Go's: "200ms", "25s", "1h30m".
 type Config struct {
 	Addr           string   `group:"Listeners" env:"ORBIT_ADDR" default:"127.0.0.1:8080" help:"Where clients connect, host:port. An empty host is every interface, port 0 any free one."`
-	AdminAddr      string   `group:"Listeners" env:"ORBIT_ADMIN_ADDR" default:"127.0.0.1:8081" help:"Where operators connect, host:port: health and readiness. Keep it off public networks."`
+	AdminAddr      string   `group:"Listeners" env:"ORBIT_ADMIN_ADDR" default:"127.0.0.1:8081" help:"Where operators connect, host:port: console, API, health, readiness and metrics. Keep it off public networks."`
+	AdminTokens    []string `group:"Listeners" env:"ORBIT_ADMIN_TOKENS" placeholder:"NAME:ROLE:TOKEN" secret:"true" help:"Operators that may use the console and the admin API, each name:role:token. The role is viewer (reads, payloads masked) or operator (acts); the token has 16 characters or more. Empty: nobody, or on a loopback address with the demo, whoever reaches it."`
+	AdminHosts     []string `group:"Listeners" env:"ORBIT_ADMIN_HOSTS" placeholder:"HOST" help:"Names, such as ops.example.com, by which a proxy on this machine forwards operators to a loopback admin address. Empty: loopback names alone."`
 	AllowedOrigins []string `group:"Listeners" env:"ORBIT_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins, such as https://app.example.com, whose pages may connect with cookies. Empty: the server's own origin alone."`
 	CookieSecure   string   `group:"Listeners" env:"ORBIT_COOKIE_SECURE" default:"auto" choices:"auto|always" help:"Whether the session cookie is for https alone. auto: when the request came over https. Behind a proxy that ends TLS, use always."`
 

@@ -165,6 +165,9 @@ func (f field) text(v reflect.Value) string {
 	case time.Duration:
 		return short(value)
 	case []string:
+		if f.secret {
+			return maskTokens(value)
+		}
 		return strings.Join(value, ",")
 	case string:
 		if f.secret {

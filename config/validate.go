@@ -45,6 +45,14 @@ func (c Config) Validate() error {
 			complain("ORBIT_ALLOWED_ORIGINS", "%s", mend)
 		}
 	}
+	if _, err := c.Operators(); err != nil {
+		complain("ORBIT_ADMIN_TOKENS", "%v", err)
+	}
+	for _, host := range c.AdminHosts {
+		if strings.ContainsAny(host, ":/@ ") || host == "" {
+			complain("ORBIT_ADMIN_HOSTS", "%q is not a host name; use the name alone, such as ops.example.com", host)
+		}
+	}
 	if c.PongWait > c.Heartbeat {
 		complain("ORBIT_PONG_WAIT", "%s is longer than ORBIT_HEARTBEAT, so that the next ping would come before the answer is overdue; use at most %s", short(c.PongWait), short(c.Heartbeat))
 	}
@@ -59,8 +67,11 @@ func (c Config) Validate() error {
 // looks at the environment, for variables that look like ours and are not.
 func (c Config) Warnings() []string {
 	var warnings []string
-	if !loopback(c.AdminAddr) {
+	if !c.AdminLoopback() {
 		warnings = append(warnings, fmt.Sprintf("ORBIT_ADMIN_ADDR %s can be reached from other machines: let only operators through to it, or use 127.0.0.1", c.AdminAddr))
+	}
+	if !c.AdminLoopback() && len(c.AdminTokens) > 0 && c.CookieSecure == "auto" {
+		warnings = append(warnings, "ORBIT_COOKIE_SECURE is auto, so that an operator's session may travel unencrypted: let a proxy end TLS before the admin listener, and use always")
 	}
 	if c.Demo && !loopback(c.Addr) {
 		warnings = append(warnings, fmt.Sprintf("ORBIT_DEMO lets anybody who reaches %s sign in as owner", c.Addr))
@@ -71,13 +82,16 @@ func (c Config) Warnings() []string {
 	return warnings
 }
 
+// toolVariables are read by the command line tools, not by the server.
+var toolVariables = []string{"ORBIT_ADMIN_URL", "ORBIT_ADMIN_TOKEN"}
+
 // unknown lists the variables of an environment that have our prefix and no
 // field, sorted. ORBIT_TEST_… is the tests' own.
 func unknown(environ []string) []string {
 	var names []string
 	for _, line := range environ {
 		name, _, _ := strings.Cut(line, "=")
-		known := slices.ContainsFunc(fields(), func(f field) bool { return f.env == name })
+		known := slices.Contains(toolVariables, name) || slices.ContainsFunc(fields(), func(f field) bool { return f.env == name })
 		if strings.HasPrefix(name, "ORBIT_") && !strings.HasPrefix(name, "ORBIT_TEST_") && !known {
 			names = append(names, name)
 		}

@@ -20,6 +20,23 @@ func (p Position) String() string {
 	return p.Epoch + "-" + strconv.FormatInt(p.Offset, 10)
 }
 
+// MarshalText makes a position travel in JSON as its text form; the zero one
+// as "".
+func (p Position) MarshalText() ([]byte, error) {
+	if p.IsZero() {
+		return nil, nil
+	}
+	return []byte(p.String()), nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (p *Position) UnmarshalText(text []byte) (err error) {
+	if *p = (Position{}); len(text) > 0 {
+		*p, err = ParsePosition(string(text))
+	}
+	return err
+}
+
 // IsZero reports whether p names no place at all.
 func (p Position) IsZero() bool { return p.Epoch == "" }
 

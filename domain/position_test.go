@@ -1,6 +1,7 @@
 package domain_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -73,4 +74,16 @@ func FuzzParsePosition(f *testing.F) {
 		require.GreaterOrEqual(t, p.Offset, int64(0))
 		require.LessOrEqual(t, len(s), domain.MaxPositionLength)
 	})
+}
+
+func TestPositionInJSON(t *testing.T) {
+	for text, p := range map[string]domain.Position{`"k3f9-9007199254740993"`: {"k3f9", 9007199254740993}, `""`: {}} {
+		encoded, err := json.Marshal(p)
+		require.NoError(t, err)
+		require.Equal(t, text, string(encoded), "an offset never becomes a JavaScript number")
+		back := domain.Position{"old", 1}
+		require.NoError(t, json.Unmarshal(encoded, &back))
+		require.Equal(t, p, back)
+	}
+	require.Error(t, json.Unmarshal([]byte(`"nonsense"`), new(domain.Position)))
 }

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"net/http"
 	"time"
 
@@ -11,6 +9,7 @@ import (
 
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/transport/auth"
+	"github.com/orbit/realtime/transport/body"
 	"github.com/orbit/realtime/transport/problem"
 )
 
@@ -37,9 +36,7 @@ func (a *API) serve(route Route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Header("Cache-Control", "no-store")
 		c.Header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		if err := a.run(c, route); errors.Is(err, errNotJSON) {
-			writeUnsupported(c, err)
-		} else if err != nil {
+		if err := a.run(c, route); err != nil {
 			problem.Write(c.Writer, c.Request, err)
 		}
 	}
@@ -78,18 +75,6 @@ func (a *API) limitTime(c *gin.Context) {
 	}
 }
 
-// writeUnsupported answers 415: the one status here that problem's table has
-// no code for.
-func writeUnsupported(c *gin.Context, err error) {
-	coded, kind := problem.Coded(err), problem.KindOf(err)
-	body, _ := json.Marshal(problem.Document{
-		Type: kind.Type(), Title: "Unsupported media type", Status: http.StatusUnsupportedMediaType,
-		Code: coded.Code, Detail: coded.Message, Field: coded.Field,
-		Instance: c.Writer.Header().Get(problem.RequestIDHeader),
-	})
-	c.Data(http.StatusUnsupportedMediaType, problem.ContentType, body)
-}
-
 // A use case is a method of domain.Commands: with ids from the path, and with
 // a body or without.
 type (
@@ -125,7 +110,7 @@ func changed[In, Out any](key string, do func(request, In) (Out, string, error))
 func answer[In, Out any](status int, key string, do func(request, In) (Out, string, error)) handler {
 	return func(r request) error {
 		var in In
-		if err := decode(r.Writer, r.Request, r.MaxBodyBytes, &in); err != nil {
+		if err := body.Decode(r.Writer, r.Request, r.MaxBodyBytes, &in); err != nil {
 			return err
 		}
 		entity, eventID, err := do(r, in)

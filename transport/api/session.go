@@ -7,6 +7,7 @@ import (
 
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/transport/auth"
+	"github.com/orbit/realtime/transport/body"
 )
 
 // user is how a client sees itself.
@@ -21,7 +22,7 @@ func demoLogin(r request) error {
 	var in struct {
 		User string `json:"user"`
 	}
-	if err := decode(r.Writer, r.Request, r.MaxBodyBytes, &in); err != nil {
+	if err := body.Decode(r.Writer, r.Request, r.MaxBodyBytes, &in); err != nil {
 		return err
 	}
 	token, hash := auth.NewToken()

@@ -36,8 +36,11 @@ var CloseInternal = domain.CloseCode{
 
 // Codes that only an HTTP answer can have: no rule of the domain gives them.
 const (
-	CodeMethodNotAllowed domain.Code = "method_not_allowed"
-	CodeUpgradeRequired  domain.Code = "upgrade_required"
+	CodeMethodNotAllowed     domain.Code = "method_not_allowed"
+	CodeUpgradeRequired      domain.Code = "upgrade_required"
+	CodeUnsupportedMediaType domain.Code = "unsupported_media_type"
+	CodePreconditionFailed   domain.Code = "precondition_failed" // If-Match names another version
+	CodeMisdirected          domain.Code = "misdirected"         // the Host is none of this listener's names
 )
 
 // Kinds is the one table from codes to HTTP statuses and close codes.
@@ -59,6 +62,9 @@ var Kinds = []Kind{
 	{domain.CodeInternal, http.StatusInternalServerError, "Internal error", CloseInternal},
 	{CodeMethodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed", domain.CloseBadMessage},
 	{CodeUpgradeRequired, http.StatusUpgradeRequired, "WebSocket upgrade required", domain.CloseBadMessage},
+	{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", domain.CloseBadMessage},
+	{CodePreconditionFailed, http.StatusPreconditionFailed, "Changed meanwhile", domain.CloseBadMessage},
+	{CodeMisdirected, http.StatusMisdirectedRequest, "Another host's request", domain.CloseBadMessage},
 }
 
 var kinds = func() map[domain.Code]Kind {

@@ -1,4 +1,5 @@
-package api
+// Package body reads the JSON of a request, for every adapter in one way.
+package body
 
 import (
 	"bytes"
@@ -11,18 +12,17 @@ import (
 	"unicode/utf8"
 
 	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/transport/problem"
 )
 
-// errNotJSON asks for 415, a status that no domain code stands for.
-var errNotJSON = domain.InvalidField("Content-Type", "the body must be application/json")
-
-// decode reads the body into v: one JSON object with no field that v doesn't
-// know, and nothing after it. Errors: errNotJSON, CodeTooLarge, CodeInvalid
-// with Field where a field is to blame.
-func decode(w http.ResponseWriter, r *http.Request, max int64, v any) error {
+// Decode reads the body into v: one JSON object of at most max bytes, with no
+// field that v doesn't know, and nothing after it. Errors:
+// problem.CodeUnsupportedMediaType, CodeTooLarge, CodeInvalid with Field where
+// a field is to blame.
+func Decode(w http.ResponseWriter, r *http.Request, max int64, v any) error {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
-		return errNotJSON
+		return &domain.Error{Code: problem.CodeUnsupportedMediaType, Field: "Content-Type", Message: "the body must be application/json"}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, max))
 	var tooLarge *http.MaxBytesError
