@@ -84,7 +84,7 @@ func (f *feed) fill(ctx context.Context, offset int64) error {
 	}
 	older := make([]entry, len(entries))
 	for i, e := range entries {
-		older[i] = encode(epoch, e)
+		older[i] = encode(epoch, e, time.Time{})
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

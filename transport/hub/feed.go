@@ -37,6 +37,8 @@ type feed struct {
 	states   ephemerals
 	beat     Frame // system.heartbeat at beatAt, shared by idle sessions
 	beatAt   int64
+	touched  []*tally // entries written since TakeWrites
+	untold   int      // writes that touched had no room for
 
 	reading, again bool // see refresh
 
@@ -69,11 +71,12 @@ func (f *feed) deliver(a domain.Appended) {
 // apply appends the entries that continue the head, and reports whether there
 // was no gap before them. With f.mu held.
 func (f *feed) apply(entries []domain.Entry) bool {
+	now := time.Now()
 	for _, e := range entries {
 		switch {
 		case e.Offset <= f.ring.head:
 		case e.Offset == f.ring.head+1:
-			f.append(e)
+			f.append(e, now)
 		default:
 			return false
 		}
@@ -84,8 +87,8 @@ func (f *feed) apply(entries []domain.Entry) bool {
 // append takes the next entry: it marks revocations first, so that no session
 // can read past one, then wakes the sessions on the entry's channel, and
 // nobody else. With f.mu held.
-func (f *feed) append(e domain.Entry) {
-	f.ring.push(encode(f.epoch, e))
+func (f *feed) append(e domain.Entry, heard time.Time) {
+	f.ring.push(encode(f.epoch, e, heard))
 	if e.Revoke != nil {
 		f.revoke(e.Offset, *e.Revoke)
 	}
@@ -104,6 +107,7 @@ func (f *feed) reset(state domain.LogState, reason domain.ResyncReason) {
 	f.resets++
 	f.epoch, f.floor, f.beatAt = state.Epoch, state.Floor, math.MinInt64
 	f.ring.reset(state.Head)
+	f.touched = nil // offsets of the log that was
 	for _, sub := range f.on(domain.WorkspaceChannel(f.workspaceID)) {
 		sub.session.restart(state.Head, reason)
 		f.wake(sub.session)

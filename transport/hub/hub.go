@@ -68,6 +68,7 @@ type Config struct {
 	MaxUserSessions      int           // per user (default 100)
 	MaxRooms             int           // per session (default 50)
 	Logger               *slog.Logger  // default slog.Default()
+	Observer             Observer      // default: nobody
 }
 
 func (c Config) withDefaults() Config {
@@ -81,6 +82,9 @@ func (c Config) withDefaults() Config {
 	c.MaxUserSessions = cmp.Or(c.MaxUserSessions, 100)
 	c.MaxRooms = cmp.Or(c.MaxRooms, 50)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Observer == nil {
+		c.Observer = deaf{}
+	}
 	return c
 }
 

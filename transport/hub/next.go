@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/orbit/realtime/domain"
 )
@@ -29,13 +30,21 @@ type errand func(ctx context.Context, b *batch) error
 // for what the last OnReady announced.
 func (s *Session) start() bool {
 	s.feed.mu.Lock()
-	defer s.feed.mu.Unlock()
 	s.woken = false
 	s.started = true
 	if s.closeWith != nil {
 		s.tell()
 	}
-	return !s.closed
+	open := !s.closed
+	if len(s.inFlight) == 0 {
+		s.feed.mu.Unlock()
+		return open
+	}
+	now := time.Now()
+	written := s.settle(now)
+	s.feed.mu.Unlock()
+	s.observe(written, now)
+	return open
 }
 
 // collect adds to the batch what can be had without waiting, and returns the

@@ -32,8 +32,22 @@ func (h *Hub) Register(ctx context.Context, o Options) (*Session, error) {
 		return nil, err
 	}
 	entered = true
+	h.cfg.Observer.Opened(o.Transport, s.outcome(o.Position))
 	h.presence.Join(o.WorkspaceID, o.MemberID, s.id)
 	return s, nil
+}
+
+// outcome names how the session came in.
+func (s *Session) outcome(position string) string {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	switch {
+	case s.resync != "":
+		return string(s.resync)
+	case position == "":
+		return OpenedFresh
+	}
+	return OpenedResumed
 }
 
 // CanRegister tells, without registering, whether Register would meet a limit
@@ -74,7 +88,7 @@ func (h *Hub) admit(o Options) (*Session, error) {
 	}
 	s := &Session{
 		feed: f, id: domain.NewID("s"), identity: o.Identity, transport: o.Transport,
-		onReady: o.OnReady, onClose: o.OnClose,
+		onReady: o.OnReady, onClose: o.OnClose, openedAt: time.Now(),
 		outdated: o.Catalog != "" && o.Catalog != domain.CatalogHash(),
 		woken:    true, // no OnReady before the first call of Next
 	}

@@ -1,16 +1,26 @@
 package hub
 
-import "github.com/orbit/realtime/domain"
+import (
+	"time"
+
+	"github.com/orbit/realtime/domain"
+)
 
 // entry is a log entry as sessions get it, encoded once.
 type entry struct {
 	channel domain.Channel
 	frame   Frame
+	*tally
 }
 
-func encode(epoch string, e domain.Entry) entry {
+// encode makes an entry. heard is when this node heard of it: zero for one that
+// is read from the log later on.
+func encode(epoch string, e domain.Entry, heard time.Time) entry {
 	p := domain.Position{Epoch: epoch, Offset: e.Offset}
-	return entry{channel: e.Channel, frame: Frame{ID: p.String(), Data: domain.Frame(e.Data, p)}}
+	return entry{
+		channel: e.Channel, frame: Frame{ID: p.String(), Data: domain.Frame(e.Data, p)},
+		tally: &tally{offset: e.Offset, at: e.At, heard: heard},
+	}
 }
 
 // ring caches the log's tail: the entries with first() <= offset <= head. It

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/orbit/realtime/domain"
 )
@@ -61,7 +62,7 @@ func (s *Session) page(r reader, after, upTo int64, bytes int) errand {
 		}
 		encoded := make([]entry, len(entries))
 		for i, e := range entries {
-			encoded[i] = encode(epoch, e)
+			encoded[i] = encode(epoch, e, time.Time{})
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -107,6 +108,7 @@ func (r ownReader) take(b *batch, offset int64, e *entry) bool {
 			return false
 		}
 		b.add(e.frame)
+		s.note(e)
 		s.hand(offset)
 	}
 	s.at = offset
@@ -152,6 +154,7 @@ func (r *backfill) take(b *batch, offset int64, e *entry) bool {
 			return false
 		}
 		b.add(e.frame)
+		r.s.note(e)
 		r.s.hand(offset)
 	}
 	r.at = offset

@@ -80,6 +80,8 @@ type Session struct {
 	onReady   func()
 	onClose   func(domain.CloseCode, CloseInfo)
 
+	openedAt time.Time
+
 	bucket, slot int // in the hub's wheel; guarded by hub.mu
 
 	// The rest is guarded by feed.mu.
@@ -113,6 +115,9 @@ type Session struct {
 	told      bool // OnClose has been called
 	closed    bool
 	closeWith *closing // set when the hub ended the session
+	reason    string   // see NoteClose
+
+	inFlight []handout // what the last call of Next handed out
 }
 
 type closing struct {
@@ -155,6 +160,7 @@ func (s *Session) Close(clean bool) {
 	if !s.leave() {
 		return
 	}
+	s.feed.hub.cfg.Observer.Closed(s.transport, s.closeReason(clean))
 	if s.closeWith != nil { // doesn't change after leave
 		clean = !s.closeWith.code.Reconnect
 	}

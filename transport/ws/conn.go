@@ -136,6 +136,9 @@ func (c *conn) disconnected() {
 // leave closes the session, if there is one. The first call's word counts.
 func (c *conn) leave(clean bool) {
 	if session := c.session.Load(); session != nil {
+		if bye := c.farewell.Load(); bye != nil {
+			session.NoteClose(bye.code)
+		}
 		session.Close(clean)
 	}
 }
