@@ -39,8 +39,12 @@ race: ## Run the tests with the race detector, as CI does
 	go test -race ./...
 
 .PHONY: web
-web: ## Build and test what runs in the browser (Node 20)
+web: ## Build and test what runs in the browser (Node 20; in Chromium if there is one)
 	cd web && npm ci && npm test
+
+.PHONY: soak
+soak: ## Chaos in the browser for ten minutes: kills, hangs, buffers, blocks, with a flood on
+	cd web && npm ci && npm run build -w @orbit/realtime && ORBIT_CHAOS_SECONDS=600 npm run unit -w @orbit/e2e -- test/chaos.test.ts
 
 .PHONY: cover
 cover: ## Write coverage.html

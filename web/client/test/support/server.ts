@@ -18,7 +18,7 @@ export function buildServer(): { binary: string; remove(): void } {
   return { binary, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address() as { port: number };
@@ -33,11 +33,13 @@ export class Server {
 
   private constructor(
     private readonly binary: string,
-    private readonly port: number,
+    readonly port: number,
+    private readonly env: Record<string, string>,
   ) {}
 
-  static async start(binary: string): Promise<Server> {
-    const server = new Server(binary, await freePort());
+  /** `env`: settings beside those that make tests quick. */
+  static async start(binary: string, env: Record<string, string> = {}): Promise<Server> {
+    const server = new Server(binary, await freePort(), env);
     await server.start();
     return server;
   }
@@ -57,6 +59,7 @@ export class Server {
           ORBIT_HEARTBEAT: "1s",
           ORBIT_PONG_WAIT: "1s",
           ORBIT_LOG_LEVEL: "error",
+          ...this.env,
         },
         stdio: ["ignore", "ignore", "inherit"],
       },
@@ -73,12 +76,21 @@ export class Server {
   }
 
   /** As a crash: no goodbye, no close frame. */
-  async kill(): Promise<void> {
+  kill(): Promise<void> {
+    return this.#end("SIGKILL");
+  }
+
+  /** In order, as a deployment does it: sessions are sent away first. */
+  stop(): Promise<void> {
+    return this.#end("SIGTERM");
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
     const process = this.#process;
     this.#process = null;
     if (!process || process.exitCode !== null) return;
     const gone = new Promise((resolve) => process.once("exit", resolve));
-    process.kill("SIGKILL");
+    process.kill(signal);
     await gone;
   }
 

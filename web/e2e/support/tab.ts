@@ -1,0 +1,74 @@
+import type { BrowserContext, Page } from "playwright-core";
+import { expect, vi } from "vitest";
+import type { Seen, StatusSeen, TabOptions } from "../page/tab.js";
+
+/** Waits until `condition` holds, or fails with what it threw last. */
+export const eventually = <T>(condition: () => T | Promise<T>, timeout = 20_000) =>
+  vi.waitFor(condition, { timeout, interval: 20 });
+
+/** A page in a browser that runs the client. */
+export class Tab {
+  /** What the page said on its console, and errors nobody caught. */
+  readonly console: string[] = [];
+
+  private constructor(
+    readonly page: Page,
+    readonly context: BrowserContext,
+    /** Where it began, if the test said so. */
+    readonly from: string | undefined,
+  ) {
+    page.on("console", (message) => this.console.push(`${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => this.console.push(`uncaught: ${error.stack}`));
+  }
+
+  static async open(context: BrowserContext, url: string, options: TabOptions = {}): Promise<Tab> {
+    const tab = new Tab(await context.newPage(), context, options.position);
+    await tab.page.goto(`${url}/tab.html?options=${encodeURIComponent(JSON.stringify(options))}`);
+    return tab;
+  }
+
+  status(): Promise<{ status: string; transport: string | null }> {
+    return this.page.evaluate(() => ({ status: window.tab.rt.status, transport: window.tab.rt.transport }));
+  }
+
+  async reaches(status: string, transport?: string): Promise<void> {
+    const wanted = transport ? { status, transport } : { status };
+    await eventually(async () => expect(await this.status()).toMatchObject(wanted));
+  }
+
+  seen(): Promise<Seen[]> {
+    return this.page.evaluate(() => window.tab.seen);
+  }
+
+  statuses(): Promise<StatusSeen[]> {
+    return this.page.evaluate(() => window.tab.statuses);
+  }
+
+  /** Positions of the snapshots that it was given. */
+  snapshots(): Promise<string[]> {
+    return this.page.evaluate(() => window.tab.snapshots);
+  }
+
+  /** How often it was told that nobody is signed in. */
+  asked(): Promise<number> {
+    return this.page.evaluate(() => window.tab.asked);
+  }
+
+  /** Waits until the change was delivered here. */
+  async has(cause: string, timeout?: number): Promise<void> {
+    const delivered = () => this.page.evaluate((cause) => window.tab.seen.some((seen) => seen.cause === cause), cause);
+    await eventually(async () => expect(await delivered(), `${cause} was delivered`).toBe(true), timeout);
+  }
+
+  /** A request by the page itself, as its buttons would make it. */
+  post(path: string, body: object): Promise<{ status: number; cause: string | null }> {
+    return this.page.evaluate(
+      async ({ path, body }) => {
+        const headers = { "Content-Type": "application/json" };
+        const response = await fetch(`/v1${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+        return { status: response.status, cause: response.headers.get("Orbit-Event-Id") };
+      },
+      { path, body },
+    );
+  }
+}

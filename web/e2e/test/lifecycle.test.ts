@@ -1,0 +1,60 @@
+// What browsers do to pages: freeze them, put them away, load them again.
+import { expect } from "vitest";
+import { eventually } from "../support/tab.js";
+import { launch, test, World } from "../support/world.js";
+
+test("a page that is left and come back to, from the back/forward cache", async () => {
+  const browser = await launch(["--disable-back-forward-cache"]); // Playwright's default
+  const world = await World.make(browser);
+  try {
+    const tab = await world.tab(await world.profile("guest"));
+    await tab.reaches("live");
+    await world.say(3);
+    await tab.page.evaluate(() => {
+      addEventListener("pageshow", ({ persisted }) => (document.title = persisted ? "restored" : "loaded"));
+      location.assign("/elsewhere.html");
+    });
+    await eventually(async () => expect(await tab.page.title()).toBe("Elsewhere"));
+    await world.say(3);
+    await tab.page.evaluate(() => history.back());
+    await eventually(async () => expect(await tab.page.title()).toBe("restored"));
+    await world.say(3);
+    await world.expectComplete();
+  } finally {
+    await world.close();
+    await browser.close();
+  }
+});
+
+test.for(["websocket", "sse", "poll"] as const)(
+  "a tab that is frozen for a while, over %s",
+  async (only, { world }) => {
+    const tab = await world.tab(await world.profile("guest"), { transports: [only] });
+    await tab.reaches("live");
+    await world.say(3);
+    const devtools = await tab.context.newCDPSession(tab.page);
+    const be = (state: "frozen" | "active") => devtools.send("Page.setWebLifecycleState", { state });
+
+    // The browser keeps the connection of a frozen page, and what came waits in it.
+    await be("frozen");
+    await world.say(5);
+    await be("active");
+    await world.expectComplete();
+
+    await be("frozen");
+    await world.say(5);
+    world.proxy.cut();
+    await world.say(5);
+    await be("active");
+    await world.expectComplete();
+  },
+);
+
+test("a page that is loaded again goes on", async ({ world }) => {
+  const tab = await world.tab(await world.profile("guest"));
+  await tab.reaches("live");
+  await world.say(3);
+  await tab.page.reload();
+  await tab.reaches("live");
+  await world.expectComplete();
+});
