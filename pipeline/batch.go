@@ -26,6 +26,8 @@ var (
 type effect struct {
 	projection *store.Projection
 	poison     *store.Poison
+	took       time.Duration // the projector
+	doneAt     time.Time     // set by stage
 }
 
 // batch is what the subscriber takes for its transaction: some rows of a lane,
@@ -182,6 +184,7 @@ func (b *batch) stage(eventID string, e effect) error {
 	if !ok {
 		return fmt.Errorf("event %s is not in the batch", eventID)
 	}
+	e.doneAt = time.Now()
 	b.effects[i] = e
 	return nil
 }
@@ -252,6 +255,7 @@ func (b *batch) commitTo(ctx context.Context, n int) error {
 		b.err = fmt.Errorf("commit a batch: %w", err)
 		return b.err
 	}
+	b.lane.bus.cfg.Observer.Handled(b.lane.lane, time.Now(), b.handled(n))
 	b.committed = n
 	if len(appended) > 0 {
 		// Under the mutex, so that a lane's news is told in the order of its commits.

@@ -25,6 +25,7 @@ type BusConfig struct {
 	// SafetyPoll is how long an idle lane sleeps at most (default 200 ms). It
 	// bounds what a lost wake-up costs.
 	SafetyPoll time.Duration
+	Observer   Observer     // default: nobody
 	Logger     *slog.Logger // default slog.Default
 }
 
@@ -34,6 +35,9 @@ func (c *BusConfig) setDefaults() {
 	}
 	c.SafetyPoll = cmp.Or(c.SafetyPoll, 200*time.Millisecond)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Observer == nil {
+		c.Observer = deaf{}
+	}
 }
 
 // Bus makes Watermill publishers and subscribers over the outbox, and wakes

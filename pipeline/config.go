@@ -25,6 +25,7 @@ type Config struct {
 	// SafetyPoll is how long an idle lane sleeps at most (default 200 ms).
 	SafetyPoll time.Duration
 	Retention  RetentionConfig
+	Observer   Observer     // default: nobody
 	Build      string       // version of the binary; default "unknown"
 	Node       string       // name of the process; default host name and process id
 	Logger     *slog.Logger // default slog.Default
@@ -64,6 +65,9 @@ func (c *Config) setDefaults() {
 		c.OnAppended = func([]domain.Appended) {}
 	}
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Observer == nil {
+		c.Observer = deaf{}
+	}
 	c.Build = cmp.Or(c.Build, "unknown")
 	c.Node = cmp.Or(c.Node, nodeName())
 	c.Retention.Logger = cmp.Or(c.Retention.Logger, c.Logger)

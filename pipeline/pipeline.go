@@ -64,7 +64,7 @@ func New(s *store.Store, projectors map[domain.EventType]domain.Projector, cfg C
 	}
 	return &Pipeline{
 		store: s, projectors: maps.Clone(projectors), cfg: cfg,
-		bus:       NewBus(s, BusConfig{OnAppended: cfg.OnAppended, SafetyPoll: cfg.SafetyPoll, Logger: cfg.Logger}),
+		bus:       NewBus(s, BusConfig{OnAppended: cfg.OnAppended, SafetyPoll: cfg.SafetyPoll, Observer: cfg.Observer, Logger: cfg.Logger}),
 		retention: retention,
 		runner:    &runner{read: s.Reader(), logger: cfg.Logger},
 	}, nil
@@ -86,7 +86,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	}
 	lanes := p.subscribers()
 	poison := poisoner{ping: p.store.Ping, build: p.cfg.Build, node: p.cfg.Node, logger: p.cfg.Logger}
-	dispatch := dispatcher{projectors: p.projectors, runner: p.runner}
+	dispatch := dispatcher{projectors: p.projectors, runner: p.runner, observer: p.cfg.Observer}
 	router, err := newRouter(p.cfg, lanes, poison, dispatch, p.bus.logger)
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"time"
+
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/orbit/realtime/domain"
@@ -12,6 +14,7 @@ import (
 type dispatcher struct {
 	projectors map[domain.EventType]domain.Projector
 	runner     *runner
+	observer   Observer
 }
 
 func (d dispatcher) handle(msg *message.Message) error {
@@ -30,7 +33,10 @@ func (d dispatcher) handle(msg *message.Message) error {
 	if !ok {
 		return domain.InvalidField("type", "no projector for type %q", ev.Type)
 	}
+	began := time.Now()
 	events, err := d.runner.run(msg.Context(), project, ev)
+	took := time.Since(began)
+	d.observer.Attempted(ev.Type, took, err)
 	if err != nil {
 		return err
 	}
@@ -41,7 +47,7 @@ func (d dispatcher) handle(msg *message.Message) error {
 	return b.stage(ev.ID, effect{projection: &store.Projection{
 		EventID: ev.ID, WorkspaceID: ev.WorkspaceID, Entries: entries,
 		PoisonID: ev.Metadata[store.MetaPoisonID],
-	}})
+	}, took: took})
 }
 
 // encode renders server events as log entries.

@@ -12,7 +12,7 @@ import (
 )
 
 func dispatch(table map[domain.EventType]domain.Projector) dispatcher {
-	return dispatcher{projectors: table, runner: newRunner()}
+	return dispatcher{projectors: table, runner: newRunner(), observer: deaf{}}
 }
 
 func TestProjectStagesEntriesAndMark(t *testing.T) {
