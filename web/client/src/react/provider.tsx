@@ -44,12 +44,16 @@ export function RealtimeProvider(props: RealtimeProviderProps): ReactNode {
   const { client } = made.stores;
   const isOwn = props.client === undefined;
   useEffect(() => {
-    let mounted = true;
     // A moment later: mounted, unmounted and mounted again, as StrictMode does it, is one connection.
-    queueMicrotask(() => mounted && client.start());
+    let phase: "mounted" | "started" | "unmounted" = "mounted";
+    queueMicrotask(() => {
+      if (phase === "unmounted") return;
+      phase = "started";
+      client.start();
+    });
     return () => {
-      mounted = false;
-      if (isOwn) client.close();
+      if (phase === "started" && isOwn) client.close();
+      phase = "unmounted";
     };
   }, [client, isOwn]);
 

@@ -8,7 +8,7 @@ export type ReadonlyStore<T> = Omit<Store<T>, "setState" | "actions">;
  * A store and the working copy behind it. The working copy takes event after
  * event; `commit` shows the outcome, once for a whole burst.
  */
-abstract class Part<T> {
+export abstract class Part<T> {
   readonly store: Store<T>;
   #touched = false;
 

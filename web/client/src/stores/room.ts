@@ -35,6 +35,7 @@ export const notOpen: RoomMessages = { status: "loading", messages: [], hasMore:
 export class OpenRoom {
   /** How many want it. */
   leases = 0;
+  #joined = false;
   #handle: RoomHandle | null = null;
   #reason: string | null = null;
   #timeline = new Timeline();
@@ -58,41 +59,40 @@ export class OpenRoom {
   }
 
   join(): void {
-    if (this.#handle) return;
+    if (this.#joined) return;
+    this.#joined = true;
     this.#reason = null;
     this.#timeline = new Timeline();
-    try {
-      this.#handle = this.rt.room(this.id, { onEnd: (reason) => this.#end(reason) });
-    } catch (error) {
-      return this.#end((error as Error).message); // one room too many
-    }
     this.refresh();
     this.changed();
   }
 
   leave(): void {
+    this.#joined = false;
     this.#fetching?.stop();
     this.#handle?.close();
     this.#fetching = this.#handle = null;
   }
 
-  /** Fetches the newest messages, now or after the snapshot that is due. What is shown stays until then. */
+  /** Fetches the newest messages. What is shown stays until they are there. */
   refresh(): void {
-    if (!this.#handle) return;
+    if (!this.#joined) return;
     this.#fetching?.stop();
-    this.#fetching = null;
-    if (this.rt.position === null) return; // whoever brings the snapshot calls again
     const timeline = this.#timeline;
     const limit = Math.min(MAX_PAGE, Math.max(PAGE, timeline.list.length));
     timeline.restart();
     this.#fetching = new Retry(this.rt, async (signal) => {
+      // Without a position nothing says from where on events will come.
+      if (this.rt.position === null) throw new Error("orbit: not connected yet");
       try {
+        this.#handle ??= this.rt.room(this.id, { onEnd: (reason) => this.#end(reason) });
         const messages = await this.#fetch({ limit }, signal);
         timeline.firstPage(messages, messages.length === limit);
         this.changed();
       } catch (error) {
-        if (!(error instanceof HttpError) || error.transient) throw error;
-        this.#end(error.status === 404 ? "not_found" : error.message);
+        if (error instanceof HttpError && error.status === 404) this.#end("not_found");
+        else if (error instanceof RangeError || (error instanceof HttpError && !error.transient)) this.#end(error.message);
+        else throw error;
       }
     });
   }
@@ -104,7 +104,7 @@ export class OpenRoom {
 
   async #loadMore(): Promise<void> {
     const timeline = this.#timeline;
-    if (!this.#handle || !timeline.hasMore) return;
+    if (!this.#joined || !timeline.hasMore) return;
     const anchored = await timeline.loadMore(async (before) => {
       const messages = await this.#fetch({ limit: PAGE, before });
       return { messages, full: messages.length === PAGE };

@@ -1,27 +1,28 @@
 import type { Realtime } from "../realtime.js";
-import { Entries } from "./part.js";
+import { Part } from "./part.js";
 import { OpenRoom, type RoomMessages } from "./room.js";
 
 /** A room being open, until `close()`. */
 export interface RoomLease {
   readonly id: string;
-  /** Fetches an older page of messages into the store. Rejects when that fails; more calls at a time are one. */
+  /** Fetches an older page of messages into the store. Rejects when that fails; calls while one is under way are that one. */
   loadMore(): Promise<void>;
   /** The last lease of a room closes it, and its messages are forgotten. */
   close(): void;
 }
 
 /** The rooms that somebody wants, with their messages. */
-export class OpenRooms extends Entries<RoomMessages> {
+export class OpenRooms extends Part<ReadonlyMap<string, RoomMessages>> {
   #rooms = new Map<string, OpenRoom>();
+  #changed = new Set<string>(); // ids, since the last commit
   #settling = false;
 
-  /** `changed`: there is something to commit. */
+  /** `schedule`: there is something to commit. */
   constructor(
     private readonly rt: Realtime,
-    private readonly changed: () => void,
+    private readonly schedule: () => void,
   ) {
-    super();
+    super(new Map());
   }
 
   room(id: string): OpenRoom | undefined {
@@ -29,7 +30,7 @@ export class OpenRooms extends Entries<RoomMessages> {
   }
 
   open(id: string): RoomLease {
-    const room = this.#rooms.get(id) ?? new OpenRoom(id, this.rt, () => this.#show(room));
+    const room = this.#rooms.get(id) ?? new OpenRoom(id, this.rt, () => this.#show(id));
     this.#rooms.set(id, room);
     room.leases++;
     this.#settle();
@@ -57,10 +58,21 @@ export class OpenRooms extends Entries<RoomMessages> {
     for (const room of this.#rooms.values()) room.refresh();
   }
 
+  /** Leaves all rooms. */
   close(): void {
     for (const room of this.#rooms.values()) room.leave();
     this.#rooms.clear();
-    this.clear();
+  }
+
+  protected copy(): ReadonlyMap<string, RoomMessages> {
+    const next = new Map(this.store.state);
+    for (const id of this.#changed) {
+      const room = this.#rooms.get(id);
+      if (room) next.set(id, room.messages);
+      else next.delete(id);
+    }
+    this.#changed.clear();
+    return next;
   }
 
   /** A moment later: closed and opened in one breath, as StrictMode does it, is nothing. */
@@ -76,15 +88,14 @@ export class OpenRooms extends Entries<RoomMessages> {
         }
         room.leave();
         this.#rooms.delete(room.id);
-        this.delete(room.id);
-        this.changed();
+        this.#show(room.id);
       }
     });
   }
 
-  #show(room: OpenRoom): void {
-    if (this.#rooms.get(room.id) !== room) return;
-    this.set(room.id, room.messages);
-    this.changed();
+  #show(id: string): void {
+    this.#changed.add(id);
+    this.touch();
+    this.schedule();
   }
 }

@@ -108,6 +108,12 @@ export function createStores(client: Realtime): Stores {
   };
 
   const take = (event: ServerEvent) => {
+    if (event.type === "system.hello" && state.me.current && state.me.current !== event.member.id) {
+      // Somebody else signed in: they may see less, and what they may see more is missing.
+      position = null;
+      early = [];
+      first = null;
+    }
     if (event.id && event.channel && !event.channel.startsWith("room:")) {
       if (early) return void early.push(event);
       if (!isAfter(event.id, position)) return; // a snapshot has it already
@@ -133,6 +139,16 @@ export function createStores(client: Realtime): Stores {
     commit();
   };
 
+  /** The client brings no snapshot anymore: fetches one, for events alone are half of it. */
+  const catchUp = () => {
+    if (!early) return;
+    first ??= new Retry(client, async (signal) => {
+      const response = await client.request("snapshot", { signal });
+      if (!response.ok) throw HttpError.of(response);
+      hydrate((await response.json()) as Snapshot);
+    });
+  };
+
   const unlisten = [
     client.on("*", take),
     client.onSnapshot((snapshot) => {
@@ -142,14 +158,10 @@ export function createStores(client: Realtime): Stores {
     client.onStatus((status, { transport, delayMs = null, reason = null }) => {
       connect({ status, transport, delayMs, reason });
       schedule();
-      if (status === "live" && early && !first)
-        first = new Retry(client, async (signal) => {
-          const response = await client.request("snapshot", { signal });
-          if (!response.ok) throw HttpError.of(response);
-          hydrate((await response.json()) as Snapshot);
-        });
+      if (status === "live") catchUp();
     }),
   ];
+  queueMicrotask(() => client.status === "live" && catchUp()); // after a `hydrate` that follows
 
   return {
     client,

@@ -1,9 +1,10 @@
 import type { Message, Tombstone } from "../generated/events.js";
 import { same, Versioned } from "./versioned.js";
 
-/** The order in which the server lists messages. */
-const order = (a: Message, b: Message): number =>
-  a.postedAt === b.postedAt ? (a.id < b.id ? -1 : 1) : a.postedAt < b.postedAt ? -1 : 1;
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** The order in which the server lists messages. Times and ids of one shape: as text. */
+const order = (a: Message, b: Message): number => compare(a.postedAt, b.postedAt) || compare(a.id, b.id);
 
 /**
  * A room's messages: pages that were fetched and events that arrived, merged by
