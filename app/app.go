@@ -14,6 +14,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/orbit/realtime/app/demo"
 	"github.com/orbit/realtime/config"
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/handlers"
@@ -55,6 +56,10 @@ type App struct {
 	public, admin                 *http.Server
 	publicListener, adminListener net.Listener
 
+	demo    *demo.Demo       // nil without --demo
+	restart func(crash bool) // nil where only a new process makes a new server
+	release func()           // lets go of what the demo holds back
+
 	ready   chan struct{} // closed when the listeners accept
 	serving atomic.Bool   // what /readyz says: false again while draining
 }
@@ -83,6 +88,12 @@ func New(cfg config.Config, options ...Option) (*App, error) {
 	for _, option := range options {
 		option(a)
 	}
+	if cfg.Demo {
+		if a.demo == nil {
+			a.demo = demo.New()
+		}
+		a.projectors = a.demo.Projectors(a.projectors)
+	}
 	for _, warning := range cfg.Warnings() {
 		a.log.Warn(warning)
 	}
@@ -96,6 +107,9 @@ func New(cfg config.Config, options ...Option) (*App, error) {
 	if a.adminListener, err = listen(cfg.AdminAddr); err != nil {
 		a.publicListener.Close()
 		return nil, fmt.Errorf("ORBIT_ADMIN_ADDR: can't listen on %s: %w (choose another with --admin-addr)", cfg.AdminAddr, err)
+	}
+	if a.demo != nil {
+		a.publicListener = a.demo.Listener(a.publicListener)
 	}
 	return a, nil
 }
@@ -145,6 +159,9 @@ func (a *App) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+	}
+	if errors.Is(context.Cause(ctx), errCrash) {
+		return a.crash(end)
 	}
 	return errors.Join(err, a.shutdown(end))
 }
@@ -209,7 +226,7 @@ func (a *App) announce() {
 	url := visit(a.publicListener.Addr())
 	a.log.Info("serving", "url", url, "admin", visit(a.adminListener.Addr()), "database", a.store.Dialect(), "lanes", a.store.Lanes(), "build", Build())
 	if a.cfg.Demo {
-		a.log.Info("demo: open the url twice, side by side, pick Owner, and change somebody's role in one tab", "url", url)
+		a.log.Info("demo: open the url, change a role on the left, and watch the right", "url", url)
 	} else {
 		a.log.Info("there is no page at the url, the API alone: serve --demo has one")
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/orbit/realtime/app/demo"
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/pipeline"
 	"github.com/orbit/realtime/transport/api"
@@ -17,7 +18,7 @@ import (
 	"github.com/orbit/realtime/transport/probe"
 	"github.com/orbit/realtime/transport/sse"
 	"github.com/orbit/realtime/transport/ws"
-	"github.com/orbit/realtime/web/demo"
+	page "github.com/orbit/realtime/web/demo"
 )
 
 // wire makes every part and ties them together, from the database outwards.
@@ -80,6 +81,9 @@ func (a *App) wire() error {
 		withPage(engine)
 	}
 	a.public = server(engine)
+	if a.demo != nil {
+		a.withDemo(engine)
+	}
 	a.admin = server(a.adminMux())
 	return nil
 }
@@ -109,10 +113,38 @@ func raw(handle http.HandlerFunc) gin.HandlerFunc {
 // withPage adds the demo's page. Its files are routes like the API's, so that
 // other paths and methods get problem documents there too.
 func withPage(engine *gin.Engine) {
-	for path, file := range demo.Files() {
+	for path, file := range page.Files() {
 		engine.GET(path, raw(file))
 		engine.HEAD(path, raw(file))
 	}
+}
+
+// withDemo adds what the demo's page plays with.
+func (a *App) withDemo(engine *gin.Engine) {
+	ctx, release := context.WithCancel(context.Background())
+	a.release = release
+	a.public.RegisterOnShutdown(release)
+	a.public.ConnContext = demo.ConnContext
+	for _, route := range a.demo.Serve(ctx, demo.Host{
+		Public: visit(a.publicListener.Addr()), Admin: visit(a.adminListener.Addr()),
+		Commands: a.commands(), Reader: a.store.Reader(), Waiting: a.waiting, Restart: a.restart,
+	}) {
+		if route.Method == "" {
+			engine.Any(route.Path, raw(route.Handle))
+		} else {
+			engine.Handle(route.Method, route.Path, raw(route.Handle))
+		}
+	}
+}
+
+// waiting counts the events that are committed and not projected yet.
+func (a *App) waiting(ctx context.Context) (int64, error) {
+	lanes, err := a.store.OutboxStats(ctx)
+	var waiting int64
+	for _, lane := range lanes {
+		waiting += lane.Pending
+	}
+	return waiting, err
 }
 
 // server has the limits of every listener. Bodies and answers have deadlines of

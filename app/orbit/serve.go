@@ -12,9 +12,5 @@ type serveCmd struct {
 }
 
 func (c serveCmd) Run(ctx context.Context, con console) error {
-	a, err := app.New(c.Config, app.LogTo(con.err))
-	if err != nil {
-		return err
-	}
-	return a.Run(ctx)
+	return app.Serve(ctx, c.Config, app.LogTo(con.err))
 }
