@@ -51,7 +51,7 @@ export class FaultProxy {
 
   /** From now on, until another fault or `heal`. An open connection is concerned as well. */
   set(which: Kind | "all", fault: Fault): void {
-    this.#note(`fault on ${which}: ${JSON.stringify(fault)}`);
+    this.note(`fault on ${which}: ${JSON.stringify(fault)}`);
     for (const kind of which === "all" ? kinds : [which]) this.#faults.set(kind, fault);
     for (const flow of this.#flows.keys()) flow.changed();
   }
@@ -63,7 +63,7 @@ export class FaultProxy {
 
   /** Resets the open connections, in the midst of whatever they do. */
   cut(which: Kind | "all" = "all"): void {
-    this.#note(`cut ${which}`);
+    this.note(`cut ${which}`);
     for (const flow of this.#flows.keys()) if (which === "all" || flow.kind === which) flow.cut();
   }
 
@@ -79,7 +79,8 @@ export class FaultProxy {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  #note(line: string): void {
+  /** Adds a line to the log. */
+  note(line: string): void {
     this.log.push(`${String(Date.now() - this.#born).padStart(6)} ms  ${line}`);
   }
 
@@ -89,7 +90,7 @@ export class FaultProxy {
     this.#requests.set(kind, this.requests(kind) + 1);
     const flow = new Flow(kind, this.#faults, this.random);
     const { refuse } = flow.fault;
-    this.#note(`${req.method} ${req.url}${refuse ? ` refused: ${refuse}` : ""}`);
+    this.note(`${req.method} ${req.url}${refuse ? ` refused: ${refuse}` : ""}`);
     if (refuse === "reset") {
       socket.resetAndDestroy();
       return null;
@@ -114,7 +115,7 @@ export class FaultProxy {
       await flow.opening();
       await this.#forward(flow, req, res);
     } catch (error) {
-      this.#note(`${flow.kind} ends: ${String(error)}`);
+      this.note(`${flow.kind} ends: ${String(error)}`);
       flow.cut();
     } finally {
       this.#flows.delete(flow);
@@ -170,7 +171,7 @@ export class FaultProxy {
       server.write(head);
       await Promise.all([this.#pump(flow, server, client, true), this.#pump(flow, client, server, false)]);
     } catch (error) {
-      this.#note(`${flow.kind} ends: ${String(error)}`);
+      this.note(`${flow.kind} ends: ${String(error)}`);
       flow.cut();
     } finally {
       this.#flows.delete(flow);
