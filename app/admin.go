@@ -17,6 +17,7 @@ func (a *App) adminMux() http.Handler {
 		status, checks := a.readiness(r.Context())
 		writeJSON(w, status, checks)
 	})
+	a.withMetrics(mux)
 	return mux
 }
 

@@ -52,6 +52,7 @@ type App struct {
 	pipeline *pipeline.Pipeline
 	sockets  *ws.Server
 	polls    *poll.Server
+	watch
 
 	public, admin                 *http.Server
 	publicListener, adminListener net.Listener
@@ -143,6 +144,7 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(err, a.closeStore())
 	}
 	a.recorder.Start(life)
+	a.startWatch(life)
 	failed := make(chan error, 2)
 	serve := func(name string, server *http.Server, l net.Listener) {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -270,6 +272,7 @@ func (a *App) shutdown(end context.CancelFunc) error {
 	if err := a.admin.Shutdown(ctx); err != nil {
 		errs = append(errs, a.admin.Close())
 	}
+	a.stopWatch()
 	end()
 	errs = append(errs, a.closeStore())
 	a.log.Info("shut down")

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/orbit/realtime/app/demo"
+	"github.com/orbit/realtime/app/telemetry"
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/pipeline"
 	"github.com/orbit/realtime/transport/api"
@@ -24,6 +25,7 @@ import (
 // wire makes every part and ties them together, from the database outwards.
 func (a *App) wire() error {
 	cfg := a.cfg
+	a.meters = telemetry.NewMeters(Build())
 	origins, err := auth.NewOrigins(cfg.AllowedOrigins...)
 	if err != nil {
 		return err
@@ -35,7 +37,7 @@ func (a *App) wire() error {
 		RingSize: cfg.RingSize, Heartbeat: cfg.Heartbeat,
 		MaxSessions: cfg.MaxSessions, MaxWorkspaceSessions: cfg.MaxWorkspaceSessions,
 		MaxUserSessions: cfg.MaxUserSessions, MaxRooms: cfg.MaxRooms,
-		Logger: a.log,
+		Observer: a.meters, Logger: a.log,
 	})
 	a.presence = presence.New(a.hub, cfg.PresenceGrace)
 	a.recorder = presence.NewRecorder(a.presence, a.store, a.log)
@@ -50,11 +52,13 @@ func (a *App) wire() error {
 		Retention: pipeline.RetentionConfig{
 			MaxAge: cfg.LogMaxAge, MaxEntries: cfg.LogMaxEntries, DedupeWindow: cfg.DedupeWindow,
 		},
-		Build: Build(), Logger: a.log,
+		Observer: a.meters,
+		Build:    Build(), Node: a.node(), Logger: a.log,
 	})
 	if err != nil {
 		return err
 	}
+	a.wireWatch()
 
 	a.sockets = ws.New(a.hub, admission, ws.Config{
 		Heartbeat: cfg.Heartbeat, PongWait: cfg.PongWait, WriteWait: cfg.WriteWait,
@@ -65,6 +69,7 @@ func (a *App) wire() error {
 	streams := sse.New(a.hub, admission, sse.Config{WriteWait: cfg.WriteWait, Logger: a.log})
 
 	engine := api.NewEngine(a.log)
+	engine.Use(a.meters.HTTP("/v1/ws", "/v1/sse", "/v1/poll"))
 	api.New(api.Config{
 		Commands: a.commands(), Reader: a.store.Reader(), Directory: a.store,
 		Sessions: cookies, Cookies: cookies, Origins: origins,

@@ -56,6 +56,10 @@ type Config struct {
 	MaxMessageBytes      int `group:"Limits" env:"ORBIT_MAX_MESSAGE_BYTES" default:"4096" range:"256..1048576" help:"Bytes in one WebSocket message from a client at most."`
 	MessagesPerSecond    int `group:"Limits" env:"ORBIT_MESSAGES_PER_SECOND" default:"20" range:"1..10000" help:"WebSocket messages a second from one session at most."`
 
+	Node       string        `group:"Telemetry" env:"ORBIT_NODE" default:"" help:"Name of this node, for operators. Empty: host name and process id."`
+	LagLimit   time.Duration `group:"Telemetry" env:"ORBIT_LAG_LIMIT" default:"5s" range:"100ms..1h" help:"How long the oldest event may wait in the outbox before the verdict is lagging."`
+	StallLimit time.Duration `group:"Telemetry" env:"ORBIT_STALL_LIMIT" default:"15s" range:"1s..1h" help:"How long a lane with events may move none, or be held by no node, before the verdict is stalled."`
+
 	ShutdownTimeout time.Duration `group:"Process" env:"ORBIT_SHUTDOWN_TIMEOUT" default:"20s" range:"1s..10m" help:"How long an orderly shutdown may take."`
 	Drain           time.Duration `group:"Process" env:"ORBIT_DRAIN" default:"5s" range:"0s..5m" help:"Over how long sessions are sent away at shutdown, so that they don't all come back at once. Less than the shutdown timeout."`
 	LogLevel        string        `group:"Process" env:"ORBIT_LOG_LEVEL" default:"info" choices:"debug|info|warn|error" help:"The least severe messages that are logged."`

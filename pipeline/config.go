@@ -69,7 +69,7 @@ func (c *Config) setDefaults() {
 		c.Observer = deaf{}
 	}
 	c.Build = cmp.Or(c.Build, "unknown")
-	c.Node = cmp.Or(c.Node, nodeName())
+	c.Node = cmp.Or(c.Node, DefaultNode())
 	c.Retention.Logger = cmp.Or(c.Retention.Logger, c.Logger)
 	c.Retention.setDefaults()
 }
@@ -118,7 +118,8 @@ func (c RetentionConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-func nodeName() string {
+// DefaultNode names this process: host name and process id.
+func DefaultNode() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"

@@ -28,41 +28,45 @@ var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1
 type Meters struct {
 	registry *prometheus.Registry
 
-	types    map[domain.EventType]*typeMeters // read only after New
-	sessions map[hub.Transport]*sessionMeters
-	resumes  map[string]prometheus.Counter
-	stages   map[string]*stage
-	lanes    [64]laneMeter
-	appends  prometheus.Counter
-	poisoned *prometheus.CounterVec
-	untold   prometheus.Counter
-	alerts   *prometheus.CounterVec
+	types                                         map[domain.EventType]*typeMeters // read only after New
+	sessions                                      [3]*sessionMeters                // in the order of transports
+	resumes                                       map[string]prometheus.Counter
+	claimed, projected, committed, written, total stage
+	lanes                                         [64]laneMeter
+	appends                                       prometheus.Counter
+	poisoned                                      *prometheus.CounterVec
+	untold                                        prometheus.Counter
+	alerts                                        *prometheus.CounterVec
 
 	requests       *prometheus.CounterVec
 	requestSeconds *prometheus.HistogramVec
 
 	// For the dashboard.
 	handled, delivered atomic.Int64
-	opened             map[hub.Transport]*atomic.Int64
+	opened             map[hub.Transport]*atomic.Int64 // the maps are read only after New
 	closed             map[string]*atomic.Int64
 	outcomes           map[string]*atomic.Int64
 }
 
-// The legs of an event's way, in order, and the whole of it.
-const (
-	stageClaimed   = "claimed"
-	stageProjected = "projected"
-	stageCommitted = "committed"
-	stageWritten   = "written"
-	stageTotal     = "total"
-)
-
-var stageNames = []string{stageClaimed, stageProjected, stageCommitted, stageWritten, stageTotal}
-
-// stage keeps one leg's latency, for Prometheus and for the dashboard's last minute.
+// stage keeps the latency of one leg of an event's way, for Prometheus and for
+// the dashboard's last minute.
 type stage struct {
-	histogram prometheus.Observer // nil for the total, which is there by transport
-	recent    *window
+	histogram prometheus.Observer // nil where orbit_commit_to_write_seconds tells it
+	recent    window
+}
+
+// namedStage is a stage as the dashboard shows it.
+type namedStage struct {
+	name string
+	*stage
+}
+
+// stages are the legs in order, and the whole of it.
+func (m *Meters) stages() []namedStage {
+	return []namedStage{
+		{"claimed", &m.claimed}, {"projected", &m.projected}, {"committed", &m.committed},
+		{"written", &m.written}, {"total", &m.total},
+	}
 }
 
 func (s *stage) observe(d time.Duration) {
@@ -111,14 +115,23 @@ var resumeOutcomes = []string{
 	string(domain.ResyncPositionInvalid), string(domain.ResyncAheadOfLog), other,
 }
 
-var transports = []hub.Transport{hub.WS, hub.SSE, hub.Poll}
+var transports = [3]hub.Transport{hub.WS, hub.SSE, hub.Poll}
+
+// of finds a transport's meters; nil for one that isn't in the list.
+func (m *Meters) of(t hub.Transport) *sessionMeters {
+	for i, known := range transports {
+		if t == known {
+			return m.sessions[i]
+		}
+	}
+	return nil
+}
 
 // NewMeters makes the meters of a node.
 func NewMeters(build string) *Meters {
 	m := &Meters{
 		registry: prometheus.NewRegistry(),
-		types:    map[domain.EventType]*typeMeters{}, sessions: map[hub.Transport]*sessionMeters{},
-		resumes: map[string]prometheus.Counter{}, stages: map[string]*stage{},
+		types:    map[domain.EventType]*typeMeters{}, resumes: map[string]prometheus.Counter{},
 		opened: map[hub.Transport]*atomic.Int64{}, closed: map[string]*atomic.Int64{}, outcomes: map[string]*atomic.Int64{},
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -132,13 +145,9 @@ func NewMeters(build string) *Meters {
 
 	m.addTypes()
 	m.addSessions()
-	stageHistograms := m.histogramVec(stageSeconds)
-	for _, name := range stageNames {
-		s := &stage{recent: newWindow()}
-		if name != stageTotal {
-			s.histogram = stageHistograms.WithLabelValues(name)
-		}
-		m.stages[name] = s
+	legs := m.histogramVec(stageSeconds)
+	for _, s := range m.stages()[:3] {
+		s.histogram = legs.WithLabelValues(s.name)
 	}
 	return m
 }
@@ -164,7 +173,7 @@ func (m *Meters) addTypes() {
 func (m *Meters) addSessions() {
 	opens, closes, outcomes := m.counterVec(sessionOpens), m.counterVec(sessionCloses), m.counterVec(resumes)
 	written, replayed, latency := m.counterVec(deliveries), m.counterVec(replays), m.histogramVec(commitToWrite)
-	for _, transport := range transports {
+	for i, transport := range transports {
 		label := string(transport)
 		s := &sessionMeters{
 			opens: opens.WithLabelValues(label), closes: map[string]prometheus.Counter{},
@@ -174,7 +183,7 @@ func (m *Meters) addSessions() {
 			s.closes[reason] = closes.WithLabelValues(label, reason)
 			m.closed[reason] = new(atomic.Int64)
 		}
-		m.sessions[transport], m.opened[transport] = s, new(atomic.Int64)
+		m.sessions[i], m.opened[transport] = s, new(atomic.Int64)
 	}
 	for _, outcome := range resumeOutcomes {
 		m.resumes[outcome], m.outcomes[outcome] = outcomes.WithLabelValues(outcome), new(atomic.Int64)
@@ -215,9 +224,9 @@ func (m *Meters) Handled(lane int, committedAt time.Time, events []pipeline.Hand
 		if h.Outcome == pipeline.Duplicate {
 			continue
 		}
-		m.stages[stageClaimed].observe(h.ClaimedAt.Sub(h.Event.CreatedAt))
-		m.stages[stageProjected].observe(h.DoneAt.Sub(h.ClaimedAt))
-		m.stages[stageCommitted].observe(committedAt.Sub(h.DoneAt))
+		m.claimed.observe(h.ClaimedAt.Sub(h.Event.CreatedAt))
+		m.projected.observe(h.DoneAt.Sub(h.ClaimedAt))
+		m.committed.observe(committedAt.Sub(h.DoneAt))
 	}
 	m.handled.Add(int64(len(events)))
 	if n := len(events); n > 0 && lane >= 0 && lane < len(m.lanes) {
@@ -248,7 +257,7 @@ func errorClass(class string) string {
 
 // Opened implements hub.Observer.
 func (m *Meters) Opened(t hub.Transport, outcome string) {
-	if s := m.sessions[t]; s != nil {
+	if s := m.of(t); s != nil {
 		s.opens.Inc()
 		m.opened[t].Add(1)
 	}
@@ -265,7 +274,7 @@ func (m *Meters) Closed(t hub.Transport, reason string) {
 		reason = other
 	}
 	m.closed[reason].Add(1)
-	if s := m.sessions[t]; s != nil {
+	if s := m.of(t); s != nil {
 		s.closes[reason].Inc()
 	}
 }
@@ -273,7 +282,7 @@ func (m *Meters) Closed(t hub.Transport, reason string) {
 // Written implements hub.Observer.
 func (m *Meters) Written(t hub.Transport, live bool, total, here time.Duration) {
 	m.delivered.Add(1)
-	s := m.sessions[t]
+	s := m.of(t)
 	if s == nil {
 		return
 	}
@@ -283,9 +292,9 @@ func (m *Meters) Written(t hub.Transport, live bool, total, here time.Duration) 
 		return
 	}
 	s.seconds.Observe(total.Seconds())
-	m.stages[stageTotal].observe(total)
+	m.total.observe(total)
 	if here >= 0 {
-		m.stages[stageWritten].observe(here)
+		m.written.observe(here)
 	}
 }
 

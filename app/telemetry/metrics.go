@@ -54,7 +54,7 @@ var (
 
 	projectionSeconds = define(histogram, "orbit_projection_duration_seconds", "One run of a projector, failed or not.", "type")
 	projections       = define(counter, "orbit_projections_total", "Events by what became of them: projected, silent, duplicate, poisoned; and failed attempts.", "type", "outcome")
-	stageSeconds      = define(histogram, "orbit_stage_duration_seconds", "The legs of an event's way: claimed (from publishing to being read), projected, committed, written.", "stage")
+	stageSeconds      = define(histogram, "orbit_stage_duration_seconds", "The legs of an event's way to the log: claimed (from publishing to being read), projected, committed.", "stage")
 	logAppends        = define(counter, "orbit_log_appends_total", "Entries appended to workspaces' logs by this node.")
 	abandoned         = define(gauge, "orbit_projectors_abandoned", "Projector runs that ignored the end of their time and still go on.")
 

@@ -164,7 +164,7 @@ func (m *Monitor) sample(ctx context.Context) {
 	}
 	now := time.Now()
 	stats := m.hub.Stats()
-	_, total := m.meters.stages[stageTotal].recent.quantiles(0.99)
+	_, total := m.meters.total.recent.quantiles(0.99)
 	t := totals{at: now, handled: m.meters.handled.Load(), delivered: m.meters.delivered.Load()}
 	s := domain.Sample{At: domain.At(now), TotalP99: total[0], Poison: l.health.Poison.Counts[domain.PoisonOpen]}
 	for _, n := range stats.Sessions {
@@ -188,7 +188,7 @@ func (m *Monitor) sample(ctx context.Context) {
 		m.series = append(m.series[:0:0], m.series[1:]...)
 	}
 	m.mu.Unlock()
-	for _, stage := range m.meters.stages {
+	for _, stage := range m.meters.stages() {
 		stage.recent.advance()
 	}
 }
@@ -322,10 +322,11 @@ func (l laneLook) age(now time.Time) time.Duration {
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (m *Meters) recentStages() []domain.Stage {
-	stages := make([]domain.Stage, len(stageNames))
-	for i, name := range stageNames {
-		n, q := m.stages[name].recent.quantiles(0.5, 0.95, 0.99)
-		stages[i] = domain.Stage{Name: name, Count: int(n), P50: q[0], P95: q[1], P99: q[2]}
+	all := m.stages()
+	stages := make([]domain.Stage, len(all))
+	for i, s := range all {
+		n, q := s.recent.quantiles(0.5, 0.95, 0.99)
+		stages[i] = domain.Stage{Name: s.name, Count: int(n), P50: q[0], P95: q[1], P99: q[2]}
 	}
 	return stages
 }

@@ -38,7 +38,9 @@ func (d *fakeDB) Health(ctx context.Context) (store.Health, error) {
 	return d.health, d.err
 }
 
-func (d *fakeDB) PoolStats() map[string]sql.DBStats { return map[string]sql.DBStats{"read": {InUse: 1}} }
+func (d *fakeDB) PoolStats() map[string]sql.DBStats {
+	return map[string]sql.DBStats{"read": {InUse: 1}}
+}
 
 func (d *fakeDB) looks() int {
 	d.mu.Lock()

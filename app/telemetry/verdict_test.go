@@ -36,7 +36,7 @@ func TestVerdict(t *testing.T) {
 		state string
 		why   []string
 	}{
-		"nothing waits": {look{at: now, lanes: []laneLook{{held: true, heldAt: now}}}, "healthy", []string{}},
+		"nothing waits":   {look{at: now, lanes: []laneLook{{held: true, heldAt: now}}}, "healthy", []string{}},
 		"a young backlog": {look{at: now, lanes: []laneLook{waiting(500, 2*time.Second, 0)}}, "healthy", []string{}},
 		"an old one": {look{at: now, lanes: []laneLook{waiting(500, 9*time.Second, 0)}}, "lagging",
 			[]string{"lane 2 is behind: 500 events wait, the oldest for 9s"}},
@@ -47,8 +47,8 @@ func TestVerdict(t *testing.T) {
 			"database backend 4711 (psql, user alice) blocks 2 connections of ours: idle in transaction for 1m20s, in a transaction 1m30s old; its statement: LOCK TABLE logs",
 		}},
 		"a lock that delays nothing": {look{at: now, blocked: []blocker{psql}}, "healthy", []string{}},
-		"nobody's lane": {look{at: now, lanes: []laneLook{orphan}}, "stalled", []string{"lane 1: no node has held it for 30s"}},
-		"a lane changes hands": {look{at: now, lanes: []laneLook{{heldAt: ago(3 * time.Second)}}}, "healthy", []string{}},
+		"nobody's lane":              {look{at: now, lanes: []laneLook{orphan}}, "stalled", []string{"lane 1: no node has held it for 30s"}},
+		"a lane changes hands":       {look{at: now, lanes: []laneLook{{heldAt: ago(3 * time.Second)}}}, "healthy", []string{}},
 		"the database is away": {look{at: ago(time.Minute), err: errors.New("refused"), lanes: []laneLook{failing}}, "stalled",
 			[]string{"the database doesn't answer (last answer 1m0s ago): refused"}},
 		"poison": {look{at: now, health: store.Health{Poison: store.PoisonHealth{

@@ -22,8 +22,6 @@ type window struct {
 	slots [windowSlots]struct{ counts [windowBuckets]atomic.Int64 }
 }
 
-func newWindow() *window { return &window{} }
-
 func (w *window) observe(d time.Duration) {
 	w.slots[w.slot.Load()].counts[bucketOf(d)].Add(1)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestWindowQuantilesAreClose(t *testing.T) {
-	w := newWindow()
+	w := new(window)
 	random := rand.New(rand.NewPCG(1, 2))
 	var all []time.Duration
 	for range 20_000 {
@@ -28,7 +28,7 @@ func TestWindowQuantilesAreClose(t *testing.T) {
 }
 
 func TestWindowForgetsAfterAMinute(t *testing.T) {
-	w := newWindow()
+	w := new(window)
 	n, got := w.quantiles(0.5)
 	require.Zero(t, n)
 	require.Equal(t, []float64{0}, got)
