@@ -62,8 +62,15 @@ async function buildPage(outDir: string): Promise<void> {
   execFileSync("npm", ["run", "--silent", "build", "-w", "@orbit/realtime"], { cwd: web, stdio: "inherit" });
   await build({
     configFile: false,
-    logLevel: "warn",
+    logLevel: "error",
     root: join(web, "e2e/page"),
-    build: { outDir, emptyOutDir: true, minify: false, rolldownOptions: { input: join(web, "e2e/page/tab.html") } },
+    build: {
+      outDir,
+      emptyOutDir: true,
+      minify: false,
+      rolldownOptions: { input: ["tab.html", "people.html"].map((name) => join(web, "e2e/page", name)) },
+    },
+    // StrictMode mounts everything twice in React's development build alone.
+    define: { "process.env.NODE_ENV": '"development"' },
   });
 }

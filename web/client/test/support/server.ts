@@ -94,6 +94,12 @@ export class Server {
     await gone;
   }
 
+  /** Runs another command of the binary on the same database. */
+  run(...args: string[]): void {
+    const env = { ...process.env, DATABASE_URL: join(this.#dir, "orbit.db") };
+    execFileSync(this.binary, args, { env, stdio: ["ignore", "ignore", "inherit"] });
+  }
+
   async remove(): Promise<void> {
     await this.kill();
     rmSync(this.#dir, { recursive: true, force: true });
