@@ -3,8 +3,9 @@
 // only by its wire protocol; how events get committed is given to it, so that
 // a commit is timed where it happens.
 //
-// Three questions, a function each: [Latency] (commit → tab), [Pipeline]
-// (events per second out of a backlog) and [Idle] (memory per open tab).
+// One question, one function: [Latency] (commit → tab), [Pipeline] (events per
+// second out of a backlog), [Idle] (memory per open tab), [Fanout] (the server's
+// CPU per delivery, against a [Yardstick]).
 package bench
 
 import (
@@ -20,6 +21,8 @@ type Target struct {
 	Workspace string // slug
 	Rooms     []string
 	Transport Transport // default WebSocket
+	// Plain tabs don't offer the subprotocol: every message is one event.
+	Plain bool
 }
 
 // Transport is how a tab connects.

@@ -99,8 +99,11 @@ type dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 func openWebSocket(ctx context.Context, target Target, dial dial) (*tab, error) {
 	d := websocket.Dialer{
-		NetDialContext: dial, HandshakeTimeout: openTimeout, Subprotocols: []string{"orbit.v1"},
+		NetDialContext: dial, HandshakeTimeout: openTimeout,
 		ReadBufferSize: 1024, WriteBufferSize: 256, // thousands of tabs live in one load process
+	}
+	if !target.Plain {
+		d.Subprotocols = []string{"orbit.v1"}
 	}
 	address := "ws" + strings.TrimPrefix(target.url("/v1/ws"), "http")
 	conn, res, err := d.DialContext(ctx, address, http.Header{"Cookie": {target.Cookie}})

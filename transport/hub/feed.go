@@ -2,7 +2,9 @@ package hub
 
 import (
 	"math"
+	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -143,14 +145,37 @@ func (f *feed) wakeAll() {
 		batch := f.woken
 		f.woken = f.spare[:0]
 		f.mu.Unlock()
-		for i, s := range batch {
-			s.ready()
-			batch[i] = nil
-		}
+		readyAll(batch)
 		f.mu.Lock()
 		f.spare = batch
 	}
 	f.waking = false
+}
+
+// shard is how many sessions are worth a goroutine. A transport may write in
+// OnReady, which takes some microseconds each: the last of ten thousand
+// shouldn't wait for all others where there are processors to spare.
+const shard = 256
+
+// readyAll makes every session of the batch ready, and forgets them.
+func readyAll(batch []*Session) {
+	workers := min(runtime.GOMAXPROCS(0), 1+len(batch)/shard)
+	size := (len(batch) + workers - 1) / workers
+	var working sync.WaitGroup
+	for part := range slices.Chunk(batch, size) {
+		work := func() {
+			for i, s := range part {
+				s.ready()
+				part[i] = nil
+			}
+		}
+		if workers == 1 {
+			work()
+		} else {
+			working.Go(work)
+		}
+	}
+	working.Wait()
 }
 
 // ready calls OnReady; a panic in it is the transport's, not everybody's.

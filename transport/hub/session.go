@@ -311,3 +311,14 @@ func (s *Session) Next(ctx context.Context, maxBytes int) ([]Frame, error) {
 		}
 	}
 }
+
+// TryNext is Next as far as that needs no waiting, and appends to frames. If
+// ready is false, only Next can tell what is due.
+func (s *Session) TryNext(frames []Frame, maxBytes int) (due []Frame, ready bool, err error) {
+	if !s.start() {
+		return frames, true, ErrClosed
+	}
+	b := batch{frames: frames, limit: maxBytes}
+	do := s.collect(&b)
+	return b.frames, do == nil || len(b.frames) > 0, nil
+}

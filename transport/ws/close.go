@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/olahol/melody"
 
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/transport/problem"
@@ -96,18 +95,14 @@ func (c *conn) writeClose(code domain.CloseCode, deadline time.Time) error {
 // a reader who doesn't read: otherwise it would go on sending for minutes.
 func (c *conn) cut() {
 	conn := c.socket.WebsocketConnection()
-	raw := conn.NetConn()
-	if encrypted, ok := raw.(interface{ NetConn() net.Conn }); ok { // TLS
-		raw = encrypted.NetConn()
-	}
-	if tcp, ok := raw.(interface{ SetLinger(seconds int) error }); ok {
+	if tcp, ok := c.wire.NetConn().(interface{ SetLinger(seconds int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()
 }
 
-// failed is told by melody's pumps why they end. melody closes the connection
-// when it returns.
+// failed is told why a pump ends, melody's or ours, which then closes the
+// connection.
 func (c *conn) failed(err error) {
 	defer c.recover("error")
 	var closed *websocket.CloseError
@@ -122,9 +117,6 @@ func (c *conn) failed(err error) {
 	case errors.As(err, &network) && network.Timeout():
 		// No pong, or a frame that could not be written.
 		_ = c.failWith(domain.CloseHeartbeatTimeout)
-	case errors.Is(err, melody.ErrMessageBufferFull):
-		c.server.cfg.Logger.Error("websocket: more than one frame in flight", "error", err)
-		c.end(problem.CloseInternal, 0)
 	}
 }
 

@@ -35,9 +35,9 @@ type conn struct {
 	gone       context.CancelFunc
 
 	// The writing side: see pump.go.
+	wire    *wire
 	batches bool
 	turn    turn
-	pending []hub.Frame // belongs to whoever has the turn
 
 	// The reading side.
 	messages, bad *rate.Limiter // nil until a message comes
@@ -64,7 +64,9 @@ func (c *conn) handOver() {
 // connected registers the session. melody has answered 101 by now, so a
 // failure can only be told by a close code.
 func (c *conn) connected(socket *melody.Session) {
-	defer func() { go c.pump() }() // whatever happens: there may be a goodbye to write
+	conn := socket.WebsocketConnection()
+	c.wire = conn.NetConn().(*wire)
+	defer func() { go c.pump(nil) }() // whatever happens: there may be a goodbye to write
 	defer c.recover("connect")
 	socket.Request = nil // melody has no use for it, and the headers weigh more than we do
 	c.handOver()
@@ -77,7 +79,6 @@ func (c *conn) connected(socket *melody.Session) {
 		return
 	}
 
-	conn := socket.WebsocketConnection()
 	c.batches = conn.Subprotocol() == Subprotocol
 	pong := conn.PingHandler()
 	conn.SetPingHandler(func(data string) error {

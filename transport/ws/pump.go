@@ -2,81 +2,112 @@ package ws
 
 import (
 	"bytes"
-
-	"github.com/orbit/realtime/transport/hub"
+	"errors"
 )
 
-// batchBytes is about how much one call of Next hands out: the most that
-// waits in memory for a slow reader.
+// batchBytes is about how much one round writes: the most that waits in memory
+// for a slow reader.
 const batchBytes = 64 << 10
 
-// wake is the session's OnReady: it starts the pump unless it runs.
+// wake is the session's OnReady: it writes what is due, as far as that needs no
+// waiting. Most of the time it needs none, and then a delivery is one system
+// call, without a goroutine of its own.
 func (c *conn) wake() {
 	if c.turn.ask() {
-		go c.pump()
+		c.glide()
 	}
 }
 
-// sent is told by melody's writer that the frame in flight is written. Next
-// may have to read the log, and the writer has pings to send: so the pump gets
-// a goroutine of its own.
-func (c *conn) sent() { go c.pump() }
-
-// pump has the turn. It hands one frame to melody's writer, and the turn with
-// it; or gives the turn back when nothing is due. Once the connection is about
-// to end, it writes what the session has handed out already, then a goodbye if
-// there is one, and keeps the turn for good.
-func (c *conn) pump() {
-	defer c.recover("pump")
+// glide has the turn. It writes as long as neither the log nor the socket has
+// to be waited for; then a goroutine goes on.
+func (c *conn) glide() {
+	defer c.recover("glide")
+	session := c.session.Load()
+	if session == nil || c.farewell.Load() != nil {
+		go c.pump(nil)
+		return
+	}
+	a := attempts.Get().(*attempt)
+	defer a.release()
 	for {
-		if len(c.pending) > 0 {
-			c.writePending()
+		c.turn.look()
+		var ready bool
+		var err error
+		a.events, ready, err = session.TryNext(a.events[:0], batchBytes)
+		switch {
+		case err != nil:
+			return // the session is closed, and with it the connection: the turn is kept
+		case !ready:
+			go c.pump(nil)
+			return
+		case len(a.events) == 0:
+			if c.turn.giveBack() {
+				return
+			}
+			continue
+		}
+		a.encode(c.batches)
+		switch how, err := c.wire.tryWrite(a); {
+		case err != nil:
+			go c.broken(err)
+			return
+		case how == blocked:
+			go c.pump(nil)
+			return
+		case how == occupied:
+			go c.pump(bytes.Clone(a.frames))
 			return
 		}
+	}
+}
+
+// pump has the turn, and may wait. It writes what glide has left, then what is
+// due, and gives the turn back when there is nothing. Once the connection is
+// about to end, it writes a goodbye if there is one, and keeps the turn for good.
+func (c *conn) pump(frames []byte) {
+	defer c.recover("pump")
+	if err := c.wire.WriteFrames(frames, c.server.cfg.WriteWait); err != nil {
+		c.broken(err)
+		return
+	}
+	a := attempts.Get().(*attempt)
+	defer a.release()
+	for {
 		if bye := c.farewell.Load(); bye != nil {
 			if goodbye := bye.goodbye; goodbye != nil {
-				bye.goodbye = nil
-				c.write(goodbye)
-				return
+				message := append(appendTextHeader(nil, len(goodbye)), goodbye...)
+				if err := c.wire.WriteFrames(message, c.server.cfg.WriteWait); err != nil {
+					c.broken(err)
+				}
 			}
 			close(bye.written)
 			return
 		}
 		c.turn.look()
-		frames, err := c.session.Load().Next(c.ctx, batchBytes)
+		var err error
+		a.events, err = c.session.Load().Next(c.ctx, batchBytes)
 		switch {
 		case err != nil:
 			return // the session is closed, and with it the connection: the turn is kept
-		case len(frames) > 0:
-			c.pending = frames
-		case c.turn.giveBack():
+		case len(a.events) == 0:
+			if c.turn.giveBack() {
+				return
+			}
+			continue
+		}
+		a.encode(c.batches)
+		if err := c.wire.WriteFrames(a.frames, c.server.cfg.WriteWait); err != nil {
+			c.broken(err)
 			return
 		}
 	}
 }
 
-// writePending writes the next message: all that is pending for a client that
-// accepts batches, one event for others.
-func (c *conn) writePending() {
-	if !c.batches || len(c.pending) == 1 {
-		frame := c.pending[0]
-		c.pending = c.pending[1:]
-		c.write(frame.Data)
-		return
+// broken ends a connection that can't be written to. The turn is kept.
+func (c *conn) broken(err error) {
+	if errors.Is(err, errCloseSent) {
+		return // its end is under way
 	}
-	batch := join(c.pending)
-	c.pending = nil
-	c.write(batch)
+	c.failed(err)
+	c.cut()
 }
-
-func join(frames []hub.Frame) []byte {
-	lines := make([][]byte, len(frames))
-	for i, frame := range frames {
-		lines[i] = frame.Data
-	}
-	return bytes.Join(lines, []byte{'\n'})
-}
-
-// write gives one frame to melody's writer. An error means that the connection
-// is closed; disconnected will follow, and nobody gets the turn anymore.
-func (c *conn) write(data []byte) { _ = c.socket.Write(data) }

@@ -2,9 +2,10 @@
 //
 // Invariants:
 //
-//   - At most one frame of a connection is in flight: the next one is asked of
-//     the session when melody has written the one before. melody's queue,
-//     which drops silently when full, therefore never fills.
+//   - At most one write of a connection is in flight: more is asked of the
+//     session when that is done. Nothing goes through melody's queue, which
+//     drops silently when full: melody upgrades, reads and pings, and the pump
+//     writes (see wire).
 //   - A connection ends once, in a goroutine of its own, and never through
 //     melody's queue. Whoever can't take the close frame in time is cut.
 //   - No callback panics: melody would leave a session behind that still
@@ -33,8 +34,7 @@ import (
 const Subprotocol = "orbit.v1"
 
 const (
-	// queueSize is melody's queue per connection, in frames. One frame at most
-	// is in flight, so one place is enough.
+	// queueSize is melody's queue per connection, which stays empty.
 	queueSize = 1
 	// readBufferSize fits the messages clients send; writeBufferSize is shared
 	// through a pool and only held while a frame is written.
@@ -106,7 +106,6 @@ func New(h *hub.Hub, admission *auth.Admission, cfg Config) *Server {
 	m.HandleDisconnect(func(ms *melody.Session) { connOf(ms).disconnected() })
 	m.HandleMessage(func(ms *melody.Session, data []byte) { connOf(ms).received(data) })
 	m.HandleMessageBinary(func(ms *melody.Session, _ []byte) { connOf(ms).receivedBinary() })
-	m.HandleSentMessage(func(ms *melody.Session, _ []byte) { connOf(ms).sent() })
 	m.HandlePong(func(ms *melody.Session) { connOf(ms).allow() })
 	m.HandleError(func(ms *melody.Session, err error) { connOf(ms).failed(err) })
 	return s
