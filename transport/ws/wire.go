@@ -30,6 +30,7 @@ type wire struct {
 	net.Conn
 	raw      syscall.RawConn           // nil: writing can't be tried, as with TLS
 	deadline atomic.Pointer[time.Time] // of the next Write
+	ending   atomic.Pointer[time.Time] // set by the close frame: nothing may take longer
 
 	mu     sync.Mutex // held while writing
 	rest   []byte     // of a frame that the socket took only a part of
@@ -107,7 +108,8 @@ func (w *wire) Write(p []byte) (int, error) {
 	}
 	closing := len(p) > 0 && p[0] == final|websocket.CloseMessage
 	if closing {
-		// Who is writing to a reader that doesn't read has no longer than this.
+		// Whoever is writing to a reader that doesn't read has no longer than this.
+		w.ending.Store(&deadline)
 		_ = w.Conn.SetWriteDeadline(deadline)
 	}
 	w.mu.Lock()
@@ -138,6 +140,12 @@ func (w *wire) write(p []byte, deadline time.Time) error {
 	}
 	if err := w.Conn.SetWriteDeadline(deadline); err != nil {
 		return err
+	}
+	// Looked at last: a close frame that comes from here on sets it by itself.
+	if ending := w.ending.Load(); ending != nil && ending.Before(deadline) {
+		if err := w.Conn.SetWriteDeadline(*ending); err != nil {
+			return err
+		}
 	}
 	if len(w.rest) > 0 {
 		n, err := w.Conn.Write(w.rest)
