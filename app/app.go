@@ -21,6 +21,7 @@ import (
 	"github.com/orbit/realtime/pipeline"
 	"github.com/orbit/realtime/store"
 	"github.com/orbit/realtime/transport/auth"
+	"github.com/orbit/realtime/transport/console"
 	"github.com/orbit/realtime/transport/hub"
 	"github.com/orbit/realtime/transport/poll"
 	"github.com/orbit/realtime/transport/presence"
@@ -35,6 +36,7 @@ var (
 	_ hub.Presence         = (*presence.Tracker)(nil)
 	_ presence.Broadcaster = (*hub.Hub)(nil)
 	_ presence.Record      = (*store.Store)(nil)
+	_ console.Queue        = (*store.Store)(nil)
 	_ auth.Sessions        = (*auth.CookieSessions)(nil)
 )
 

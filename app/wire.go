@@ -51,6 +51,7 @@ func (a *App) wire() error {
 		SafetyPoll:     cfg.SafetyPoll,
 		Retention: pipeline.RetentionConfig{
 			MaxAge: cfg.LogMaxAge, MaxEntries: cfg.LogMaxEntries, DedupeWindow: cfg.DedupeWindow,
+			PoisonMaxAge: cfg.PoisonMaxAge, AuditMaxAge: cfg.AuditMaxAge,
 		},
 		Observer: a.meters,
 		Build:    Build(), Node: a.node(), Logger: a.log,

@@ -41,6 +41,9 @@ type Config struct {
 	LogMaxEntries int           `group:"Log" env:"ORBIT_LOG_MAX_ENTRIES" default:"10000" range:"1..10000000" help:"Entries a workspace's log keeps at most."`
 	RingSize      int           `group:"Log" env:"ORBIT_RING_SIZE" default:"1024" range:"16..65536" help:"Newest entries kept in memory for each active workspace. Sessions further behind read the log."`
 
+	PoisonMaxAge time.Duration `group:"Operators" env:"ORBIT_POISON_MAX_AGE" default:"720h" range:"1h..87600h" help:"How long a poison message is kept once it is healed, superseded or discarded. Open ones are kept for good."`
+	AuditMaxAge  time.Duration `group:"Operators" env:"ORBIT_AUDIT_MAX_AGE" default:"8760h" range:"24h..87600h" help:"How long the audit keeps what operators did."`
+
 	Heartbeat time.Duration `group:"Sessions" env:"ORBIT_HEARTBEAT" default:"25s" range:"1s..5m" help:"How often the server pings a session and tells it the current position."`
 	PongWait  time.Duration `group:"Sessions" env:"ORBIT_PONG_WAIT" default:"10s" range:"100ms..5m" help:"How long a WebSocket may take to answer a ping before it is closed. At most the heartbeat."`
 	WriteWait time.Duration `group:"Sessions" env:"ORBIT_WRITE_WAIT" default:"10s" range:"100ms..5m" help:"How long one write to a client may take before its session is closed."`

@@ -140,8 +140,9 @@ type (
 		Message string `json:"message"` // for people
 		Ref     *int64 `json:"ref,omitempty"`
 	}
-	// StalePayload names an aggregate whose last change could not be projected.
+	// StalePayload names an aggregate.
 	StalePayload struct {
+		Kind      string `json:"kind"`      // workspace, member, role, team, subscription, room, message or notification
 		Aggregate string `json:"aggregate"` // its id
 	}
 	// OutdatedPayload tells an old tab that the server speaks another catalog.
@@ -215,8 +216,8 @@ var Catalog = []ServerEventSpec{
 	{ServerSystemSubscribed, "", SubscribedPayload{}, true, nil, "Answers subscribe."},
 	{ServerSystemUnsubscribed, "", SubscribedPayload{}, true, nil, "Answers unsubscribe, or says that the right to the room ended."},
 	{ServerSystemError, "", ErrorPayload{}, true, nil, "A client message could not be carried out; the session lives."},
-	{ServerSystemStale, KindWorkspace, StalePayload{}, true, nil, "Reserved, and not sent yet: an aggregate's last change could not be projected; what the client shows of it is old."},
-	{ServerSystemHealed, KindWorkspace, StalePayload{}, true, nil, "Reserved, and not sent yet: the aggregate is up to date again."},
+	{ServerSystemStale, KindWorkspace, StalePayload{}, false, nil, "The change named by cause could not be projected: what the client shows of the aggregate is old, as long as one of its causes is stale. On the channels that the change concerns: the workspace's, a room's, or members'."},
+	{ServerSystemHealed, KindWorkspace, StalePayload{}, false, nil, "The change named by cause is made up for, by the events before this one. On the channels that were told of it."},
 	{ServerSystemOutdated, "", OutdatedPayload{}, true, nil, "The client's catalog hash is not the server's: reload when convenient."},
 	{ServerSystemGoodbye, "", GoodbyePayload{}, true, nil, "The last event before the server ends the stream."},
 }

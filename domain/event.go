@@ -2,6 +2,7 @@ package domain
 
 import (
 	"encoding/json"
+	"sync"
 	"time"
 )
 
@@ -98,6 +99,18 @@ var EventTypes = []EventSpec{
 	{EventMessageDeleted, "message", true, MessageChanged{}, "it was taken back"},
 	{EventMemberNotified, "notification", true, Changed{}, "a member got a notification"},
 }
+
+// AggregateOf names what an event of type t is about, as EventSpec.Aggregate
+// does; "" for a type that is not in EventTypes.
+func AggregateOf(t EventType) string { return aggregates()[t] }
+
+var aggregates = sync.OnceValue(func() map[EventType]string {
+	kinds := make(map[EventType]string, len(EventTypes))
+	for _, spec := range EventTypes {
+		kinds[spec.Type] = spec.Aggregate
+	}
+	return kinds
+})
 
 // Changed is the payload of most domain events: the aggregate's version right
 // after the change. A deletion's version is the last one plus one.

@@ -39,7 +39,16 @@ type Poison struct {
 	ErrorChain  []string
 	// Where is what the fingerprint was made of beside projector and class: the
 	// first stack frame of ours, or else the message with ids and numbers masked.
-	Where      string
+	Where string
+	// Kind is what the event's AggregateID points at: EventSpec.Aggregate, or ""
+	// for a type that nobody knows.
+	Kind string
+	// Told are the channels that got system.stale, Stale those of them that have
+	// not had system.healed since, and Untold says why nobody was told.
+	Told, Stale []Channel
+	Untold      string
+	// Seq is the event's place in the outbox when it failed last; 0: not known.
+	Seq        int64
 	Stack      string // for panics: the goroutine's stack at the panic
 	Attempts   []PoisonAttempt
 	Build      string // version of the binary that gave up
@@ -48,6 +57,12 @@ type Poison struct {
 	Reason     string // why it was discarded
 	PoisonedAt time.Time
 	UpdatedAt  time.Time
+}
+
+// Superseded reports whether a later projection of the aggregate has made up for
+// it on every tab that was told.
+func (p Poison) Superseded() bool {
+	return p.State == PoisonSuperseded || len(p.Told) > 0 && len(p.Stale) == 0
 }
 
 // PoisonGroup is all poison of one fingerprint.

@@ -7,7 +7,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/orbit/realtime/store"
+	"github.com/orbit/realtime/domain"
 )
 
 // attempt wraps each single try, inside retry. Of one that failed it
@@ -30,7 +30,7 @@ func attempt(h message.HandlerFunc) message.HandlerFunc {
 			return produced, nil
 		}
 		if s := storyFrom(ctx); s != nil {
-			s.attempts = append(s.attempts, store.PoisonAttempt{
+			s.attempts = append(s.attempts, domain.PoisonAttempt{
 				At: began.UTC(), DurationMS: float64(time.Since(began).Microseconds()) / 1000, Error: errorText(err),
 			})
 		}
@@ -48,7 +48,7 @@ func attempt(h message.HandlerFunc) message.HandlerFunc {
 }
 
 // story is what happened to a message in this delivery.
-type story struct{ attempts []store.PoisonAttempt }
+type story struct{ attempts []domain.PoisonAttempt }
 
 type storyKey struct{}
 

@@ -25,7 +25,7 @@ var (
 // effect is what handling one row led to. Both nil: nothing but the ack.
 type effect struct {
 	projection *store.Projection
-	poison     *store.Poison
+	poison     *domain.Poison
 	took       time.Duration // the projector
 	doneAt     time.Time     // set by stage
 }
@@ -270,9 +270,11 @@ func (b *batch) collect(n int) store.Effects {
 	for i := b.committed; i < n; i++ {
 		e.Acked = append(e.Acked, b.rows[i].Seq)
 		if p := b.effects[i].projection; p != nil {
+			p.Seq = b.rows[i].Seq
 			e.Projected = append(e.Projected, *p)
 		}
 		if p := b.effects[i].poison; p != nil {
+			p.Seq = b.rows[i].Seq
 			e.Poisoned = append(e.Poisoned, *p)
 		}
 	}

@@ -50,6 +50,11 @@ type RetentionConfig struct {
 	MaxEntries int           // per workspace's log (default 10,000)
 	// DedupeWindow is how long an event is remembered as projected (default 24 h).
 	DedupeWindow time.Duration
+	// PoisonMaxAge is how long a poison message is kept once it is healed,
+	// superseded or discarded, and an operation once it has ended (default 30
+	// days). Open and requeued messages are kept for good.
+	PoisonMaxAge time.Duration
+	AuditMaxAge  time.Duration // of audit entries (default a year)
 	Interval     time.Duration // between two rounds (default 1 min)
 	Logger       *slog.Logger  // default slog.Default
 }
@@ -78,6 +83,8 @@ func (c *RetentionConfig) setDefaults() {
 	c.MaxAge = cmp.Or(c.MaxAge, 24*time.Hour)
 	c.MaxEntries = cmp.Or(c.MaxEntries, 10_000)
 	c.DedupeWindow = cmp.Or(c.DedupeWindow, 24*time.Hour)
+	c.PoisonMaxAge = cmp.Or(c.PoisonMaxAge, 30*24*time.Hour)
+	c.AuditMaxAge = cmp.Or(c.AuditMaxAge, 365*24*time.Hour)
 	c.Interval = cmp.Or(c.Interval, time.Minute)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 }
@@ -107,6 +114,7 @@ func (c RetentionConfig) Validate() error {
 	var errs []error
 	for name, d := range map[string]time.Duration{
 		"retention max age": c.MaxAge, "dedupe window": c.DedupeWindow, "retention interval": c.Interval,
+		"poison max age": c.PoisonMaxAge, "audit max age": c.AuditMaxAge,
 	} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s: %s is negative", name, d))

@@ -28,6 +28,9 @@ const patiently = 30 * time.Second
 
 const tick = 5 * time.Millisecond
 
+// operator is who acts on the poison queue.
+var operator = domain.Act{Operator: "ada", Role: "operator", Via: "api"}
+
 // quiet swallows logs.
 var quiet = slog.New(slog.DiscardHandler)
 
@@ -105,9 +108,9 @@ func logged(t testing.TB, s *store.Store, workspaceID string) []int {
 	return numbers
 }
 
-func poisoned(t testing.TB, s *store.Store) []store.Poison {
+func poisoned(t testing.TB, s *store.Store) []domain.Poison {
 	t.Helper()
-	list, err := s.ListPoison(context.Background(), store.PoisonFilter{})
+	list, _, err := s.ListPoison(context.Background(), domain.PoisonFilter{}, domain.Page{})
 	require.NoError(t, err)
 	return list
 }

@@ -79,10 +79,10 @@ func (p poisoner) heals(ctx context.Context, delivery int, err error) bool {
 }
 
 // poison tells the story of an event that was given up.
-func (p poisoner) poison(msg *message.Message, err error, s *story) (store.Poison, error) {
+func (p poisoner) poison(msg *message.Message, err error, s *story) (domain.Poison, error) {
 	ev, convErr := eventFromMessage(msg)
 	if convErr != nil {
-		return store.Poison{}, convErr
+		return domain.Poison{}, convErr
 	}
 	id := ev.Metadata[store.MetaPoisonID]
 	if id == "" {
@@ -93,8 +93,8 @@ func (p poisoner) poison(msg *message.Message, err error, s *story) (store.Poiso
 		delete(ev.Metadata, store.MetaPoisonID)
 	}
 	now := time.Now().UTC()
-	return store.Poison{
-		ID: id, State: store.PoisonOpen, Event: ev, Projector: string(ev.Type),
+	return domain.Poison{
+		ID: id, State: domain.PoisonOpen, Event: ev, Projector: string(ev.Type),
 		Error: errorText(err), ErrorClass: errorClass(err), ErrorChain: errorChain(err), Stack: panicStack(err),
 		Attempts: s.attempts, Build: p.build, Node: p.node,
 		PoisonedAt: now, UpdatedAt: now,

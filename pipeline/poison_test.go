@@ -21,7 +21,7 @@ func newPoisoner() poisoner {
 }
 
 // staged returns the poison row staged for a message, or nil.
-func staged(t *testing.T, msg *message.Message) *store.Poison {
+func staged(t *testing.T, msg *message.Message) *domain.Poison {
 	b := batchOf(t, msg)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -46,7 +46,7 @@ func TestPoisonTellsTheFullStory(t *testing.T) {
 	require.Equal(t, ev.Payload, p.Event.Payload)
 	require.Equal(t, ev.Metadata, p.Event.Metadata)
 	require.Equal(t, "agg_1", p.Event.AggregateID)
-	require.Equal(t, store.PoisonOpen, p.State)
+	require.Equal(t, domain.PoisonOpen, p.State)
 	require.Equal(t, "test.bad", p.Projector)
 	require.Equal(t, "project: conflict: taken", p.Error)
 	require.Equal(t, "conflict", p.ErrorClass)

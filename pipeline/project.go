@@ -46,6 +46,7 @@ func (d dispatcher) handle(msg *message.Message) error {
 	}
 	return b.stage(ev.ID, effect{projection: &store.Projection{
 		EventID: ev.ID, WorkspaceID: ev.WorkspaceID, Entries: entries,
+		Kind: domain.AggregateOf(ev.Type), AggregateID: ev.AggregateID,
 		PoisonID: ev.Metadata[store.MetaPoisonID],
 	}, took: took})
 }

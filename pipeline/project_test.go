@@ -30,7 +30,7 @@ func TestProjectStagesEntriesAndMark(t *testing.T) {
 
 	b := batchOf(t, msg)
 	require.Equal(t, &store.Projection{
-		EventID: ev.ID, WorkspaceID: "ws", PoisonID: "psn_1",
+		EventID: ev.ID, WorkspaceID: "ws", AggregateID: "agg_1", PoisonID: "psn_1",
 		Entries: []domain.Entry{{
 			Channel: "workspace:ws", Type: "test.event", Revoke: lost, EventID: ev.ID, At: ev.CreatedAt,
 			Data: []byte(`{"type":"test.event","channel":"workspace:ws","cause":"` + ev.ID + `","at":"2026-11-23T09:30:14.123Z","n":7}`),

@@ -27,18 +27,18 @@ func TestRequeue(t *testing.T) {
 		bad.Metadata = map[string]string{"traceparent": "00-abc"}
 		publish(t, s, newEvent("test.ok", "ws", 0), bad, newEvent("test.ok", "ws", 2))
 		drained(t, s)
-		poison := func() store.Poison {
+		poison := func() domain.Poison {
 			list := poisoned(t, s)
 			require.Len(t, list, 1)
 			return list[0]
 		}
 		id := poison().ID
-		require.Equal(t, store.PoisonOpen, poison().State)
+		require.Equal(t, domain.PoisonOpen, poison().State)
 		require.Len(t, poison().Attempts, 4)
 
 		// Fails again: the same poison message is open again, its story longer.
-		require.NoError(t, s.RequeuePoison(t.Context(), id))
-		require.Eventually(t, func() bool { return poison().State == store.PoisonOpen }, patiently, tick)
+		require.NoError(t, s.RequeuePoison(t.Context(), operator, id))
+		require.Eventually(t, func() bool { return poison().State == domain.PoisonOpen }, patiently, tick)
 		require.Equal(t, id, poison().ID)
 		require.Len(t, poison().Attempts, 8)
 		require.Equal(t, bad.Metadata, poison().Event.Metadata)
@@ -46,8 +46,8 @@ func TestRequeue(t *testing.T) {
 
 		// Mended: handled by the projector that failed, and by nothing else.
 		mended.Store(true)
-		require.NoError(t, s.RequeuePoison(t.Context(), id))
-		require.Eventually(t, func() bool { return poison().State == store.PoisonHealed }, patiently, tick)
+		require.NoError(t, s.RequeuePoison(t.Context(), operator, id))
+		require.Eventually(t, func() bool { return poison().State == domain.PoisonHealed }, patiently, tick)
 		require.Equal(t, []int{0, 2, 1}, logged(t, s, "ws"))
 	})
 }
@@ -59,14 +59,14 @@ func TestARequeueIsNoDuplicate(t *testing.T) {
 		ev := newEvent("test.ok", "ws", 1)
 		_, err := s.CommitEffects(t.Context(), store.Effects{
 			Projected: []store.Projection{{EventID: ev.ID, WorkspaceID: "ws"}},
-			Poisoned:  []store.Poison{{ID: "psn_1", State: store.PoisonOpen, Event: ev, Projector: "test.ok"}},
+			Poisoned:  []domain.Poison{{ID: "psn_1", State: domain.PoisonOpen, Event: ev, Projector: "test.ok"}},
 		})
 		require.NoError(t, err)
 		start(t, s, projectors("test.ok", ok), Config{})
-		require.NoError(t, s.RequeuePoison(t.Context(), "psn_1"))
+		require.NoError(t, s.RequeuePoison(t.Context(), operator, "psn_1"))
 		drained(t, s)
 		require.Equal(t, []int{1}, logged(t, s, "ws"))
-		require.Equal(t, store.PoisonHealed, poisoned(t, s)[0].State)
+		require.Equal(t, domain.PoisonHealed, poisoned(t, s)[0].State)
 	})
 }
 

@@ -9,8 +9,9 @@ import (
 )
 
 // Retention is the service that forgets: log entries past their age or count,
-// dedupe marks past their window, and expired sign-in sessions. Several nodes
-// may run it side by side.
+// dedupe marks past their window, expired sign-in sessions, poison messages that
+// were closed long ago, and old audit entries. Several nodes may run it side by
+// side.
 type Retention struct {
 	store *store.Store
 	cfg   RetentionConfig
@@ -62,6 +63,8 @@ func (r *Retention) round(ctx context.Context) {
 		{"log entries", func() (int64, error) { return r.store.TrimLogs(ctx, r.cfg.MaxAge, r.cfg.MaxEntries) }},
 		{"dedupe marks", func() (int64, error) { return r.store.PruneProjected(ctx, r.cfg.DedupeWindow) }},
 		{"sign-in sessions", func() (int64, error) { return r.store.PruneSessions(ctx) }},
+		{"closed poison", func() (int64, error) { return r.store.PrunePoison(ctx, r.cfg.PoisonMaxAge) }},
+		{"audit", func() (int64, error) { return r.store.PruneAudit(ctx, r.cfg.AuditMaxAge) }},
 	}
 	for _, step := range steps {
 		n, err := step.run()

@@ -18,13 +18,19 @@ type Effects struct {
 	Acked []int64 // outbox rows to delete
 	// Projected are the events handled with success, in order.
 	Projected []Projection
-	Poisoned  []Poison
+	// Poisoned are the events given up. Told names the channels that are to hear
+	// of it; State, Fingerprint, Where and Kind are worked out by the commit.
+	Poisoned []domain.Poison
 }
 
 // Projection is one handled event.
 type Projection struct {
 	EventID     string
 	WorkspaceID string
+	// Kind and AggregateID name what was projected, and Seq its event's place in
+	// the outbox: what failed of it earlier is moot now. Without a Kind nothing is.
+	Kind, AggregateID string
+	Seq               int64
 	// Entries to append to the workspace's log; Offset is assigned by the
 	// commit. May be empty (the row is gone: silence).
 	Entries []domain.Entry
@@ -35,13 +41,14 @@ type Projection struct {
 // ErrFenced says that the lane has a newer owner: nothing was written.
 var ErrFenced = domain.Errorf(domain.CodeConflict, "the lane has a newer owner")
 
-// CommitEffects writes log entries, dedupe marks, poison rows and healed
-// poison, and deletes the acked outbox rows, in one transaction. It returns
-// what was appended, by workspace, with offsets. An event that has its dedupe
-// mark already, and isn't a requeue, appends nothing: whatever the bus may
-// redeliver, the log has it once.
+// CommitEffects writes log entries, dedupe marks and poison rows, closes poison
+// that was healed or superseded, and deletes the acked outbox rows, in one
+// transaction. It returns what was appended, by workspace, with offsets. An
+// event that has its dedupe mark already, and isn't a requeue, appends nothing:
+// whatever the bus may redeliver, the log has it once.
 //
-// The number of statements doesn't depend on the size of the batch.
+// The number of statements doesn't depend on the size of the batch, only on
+// what is broken.
 func (s *Store) CommitEffects(ctx context.Context, e Effects) ([]domain.Appended, error) {
 	var appended []domain.Appended
 	err := s.inTx(ctx, func(c conn) error {
@@ -54,17 +61,19 @@ func (s *Store) CommitEffects(ctx context.Context, e Effects) ([]domain.Appended
 		if err != nil {
 			return err
 		}
-		if appended, err = appendEntries(ctx, c, fresh, now); err != nil {
+		var stale map[string]bool
+		if appended, stale, err = appendEntries(ctx, c, fresh, now); err != nil {
 			return err
 		}
-		if err := healPoison(ctx, c, e.Projected, now); err != nil {
+		notices, err := mend(ctx, c, fresh, e.Poisoned, stale, now)
+		if err != nil {
 			return err
 		}
-		for _, p := range e.Poisoned {
-			if err := upsertPoison(ctx, c, p, now); err != nil {
-				return err
-			}
+		told, _, err := appendEntries(ctx, c, notices, now)
+		if err != nil {
+			return err
 		}
+		appended = join(appended, told)
 		return deleteAcked(ctx, c, s, e.Acked)
 	})
 	if err != nil {
@@ -120,10 +129,24 @@ func markProjected(ctx context.Context, c conn, all []Projection, now time.Time)
 	}), nil
 }
 
+// join puts what was appended second behind what was appended first.
+func join(first, second []domain.Appended) []domain.Appended {
+	for _, more := range second {
+		i := slices.IndexFunc(first, func(a domain.Appended) bool { return a.WorkspaceID == more.WorkspaceID })
+		if i < 0 {
+			first = append(first, more)
+		} else {
+			first[i].Entries = append(first[i].Entries, more.Entries...)
+		}
+	}
+	return first
+}
+
 // appendEntries gives each workspace's entries the offsets after its log's
 // head. The logs row stays locked until the commit: offsets become visible in
-// order and without gaps.
-func appendEntries(ctx context.Context, c conn, projections []Projection, now time.Time) ([]domain.Appended, error) {
+// order and without gaps. It also tells in which of the workspaces something is
+// stale.
+func appendEntries(ctx context.Context, c conn, projections []Projection, now time.Time) ([]domain.Appended, map[string]bool, error) {
 	var appended []domain.Appended
 	index := map[string]int{}
 	for _, p := range projections {
@@ -139,19 +162,22 @@ func appendEntries(ctx context.Context, c conn, projections []Projection, now ti
 		appended[i].Entries = append(appended[i].Entries, p.Entries...)
 	}
 	if len(appended) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	// Two commits lock the rows they share in the same order.
 	slices.SortFunc(appended, func(a, b domain.Appended) int { return cmp.Compare(a.WorkspaceID, b.WorkspaceID) })
-	if err := advanceHeads(ctx, c, appended); err != nil {
-		return nil, err
+	stale, err := advanceHeads(ctx, c, appended)
+	if err != nil {
+		return nil, nil, err
 	}
-	return appended, insertEntries(ctx, c, appended, now)
+	return appended, stale, insertEntries(ctx, c, appended, now)
 }
 
 // advanceHeads raises each log's head by the number of its new entries, and
 // numbers them. A log that isn't there is started, with an epoch of its own.
-func advanceHeads(ctx context.Context, c conn, appended []domain.Appended) error {
+// That something is stale in a workspace is learned on the way, for a look into
+// an index that is empty as a rule.
+func advanceHeads(ctx context.Context, c conn, appended []domain.Appended) (map[string]bool, error) {
 	rows := make([][]any, len(appended))
 	byID := make(map[string]*domain.Appended, len(appended))
 	for i := range appended {
@@ -162,25 +188,34 @@ func advanceHeads(ctx context.Context, c conn, appended []domain.Appended) error
 	type advanced struct {
 		workspaceID, epoch string
 		head               int64
+		stale              bool
 	}
 	heads, err := many(ctx, c, func(scan scanner) (a advanced, err error) {
-		err = scan(&a.workspaceID, &a.epoch, &a.head)
+		err = scan(&a.workspaceID, &a.epoch, &a.head, &a.stale)
 		return a, err
 	}, `INSERT INTO logs (workspace_id, epoch, head, floor)
 		SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), 0 FROM `+c.d.rows+` WHERE true
 		ON CONFLICT (workspace_id) DO UPDATE SET head = logs.head + excluded.head
-		RETURNING workspace_id, epoch, head`, toJSON(rows))
+		RETURNING workspace_id, epoch, head,
+			EXISTS (SELECT 1 FROM poison p WHERE p.workspace_id = logs.workspace_id AND p.stale <> '[]')`, toJSON(rows))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var stale map[string]bool
 	for _, h := range heads {
+		if h.stale {
+			if stale == nil {
+				stale = map[string]bool{}
+			}
+			stale[h.workspaceID] = true
+		}
 		a := byID[h.workspaceID]
 		a.Epoch = h.epoch
 		for i := range a.Entries {
 			a.Entries[i].Offset = h.head - int64(len(a.Entries)) + int64(i) + 1
 		}
 	}
-	return nil
+	return stale, nil
 }
 
 func insertEntries(ctx context.Context, c conn, appended []domain.Appended, now time.Time) error {

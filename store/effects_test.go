@@ -200,7 +200,7 @@ func TestCommitEffectsIsAtomic(t *testing.T) {
 		twin.ID = bad.ID // an id that is taken
 		_, err := s.CommitEffects(t.Context(), store.Effects{
 			Topic: store.Topic, Acked: []int64{row.Seq},
-			Projected: []store.Projection{projection(row.Event, 1)}, Poisoned: []store.Poison{bad, twin},
+			Projected: []store.Projection{projection(row.Event, 1)}, Poisoned: []domain.Poison{bad, twin},
 		})
 		requireCode(t, domain.CodeConflict, err)
 		require.Len(t, waiting(t, s, lane, 1), 1)
@@ -237,11 +237,11 @@ func TestForeignTransactionStallsNobody(t *testing.T) {
 	})
 }
 
-func poison(ev domain.Event) store.Poison {
-	return store.Poison{
+func poison(ev domain.Event) domain.Poison {
+	return domain.Poison{
 		ID: domain.NewID("psn"), Event: ev, Projector: string(ev.Type), Error: "boom", ErrorClass: "panic",
 		ErrorChain: []string{"outer: boom", "boom"}, Stack: "goroutine 1 [running]:\n\tmain.go:1",
-		Attempts: []store.PoisonAttempt{{At: time.Now().UTC().Truncate(time.Microsecond), DurationMS: 1.5, Error: "boom"}},
+		Attempts: []domain.PoisonAttempt{{At: time.Now().UTC().Truncate(time.Microsecond), DurationMS: 1.5, Error: "boom"}},
 		Build:    "v1.2.3", Node: "host:42",
 	}
 }

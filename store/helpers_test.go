@@ -12,6 +12,15 @@ import (
 	"github.com/orbit/realtime/store"
 )
 
+// operator is who acts on the poison queue.
+var operator = domain.Act{Operator: "ada", Role: "operator", Via: "api"}
+
+func because(reason string) domain.Act {
+	by := operator
+	by.Reason = reason
+	return by
+}
+
 // write runs fn in a transaction that must succeed.
 func write(t testing.TB, s *store.Store, fn func(ctx context.Context, tx domain.Tx) error) {
 	t.Helper()

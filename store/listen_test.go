@@ -47,7 +47,7 @@ func TestNotifyWakesOtherProcesses(t *testing.T) {
 
 	p := poison(event("ws"))
 	addPoison(t, s, p)
-	require.NoError(t, s.RequeuePoison(t.Context(), p.ID))
+	require.NoError(t, s.RequeuePoison(t.Context(), operator, p.ID))
 	require.Equal(t, store.LaneOf("ws", 4), receive(t, heard, "an operator's requeue"))
 }
 

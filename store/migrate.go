@@ -30,6 +30,9 @@ func (s *Store) Migrate(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, migrationError(err)
 	}
+	if err := s.fingerprintPoison(ctx); err != nil {
+		return len(done), err
+	}
 	return len(done), s.loadLanes(ctx)
 }
 

@@ -88,10 +88,10 @@ func eventArgs(ev domain.Event) []any {
 // force when the statement runs: a process that opened before SetLanes still
 // writes to the right ones.
 func (s *Store) OutboxInsert(topic string, events ...domain.Event) (query string, args []any, err error) {
-	return outboxInsert(topic, events)
+	return outboxInsert(topic, events, "lane")
 }
 
-func outboxInsert(topic string, events []domain.Event) (query string, args []any, err error) {
+func outboxInsert(topic string, events []domain.Event, returning string) (query string, args []any, err error) {
 	if len(events) == 0 || len(events) > MaxInsert {
 		return "", nil, domain.Errorf(domain.CodeInvalid, "an insert takes 1 to %d events, not %d", MaxInsert, len(events))
 	}
@@ -110,7 +110,7 @@ func outboxInsert(topic string, events []domain.Event) (query string, args []any
 			n+2, n, n+1, n+2, n+3, n+4, n+5, n+6)
 		args = append(args, eventArgs(ev)...)
 	}
-	b.WriteString(` ON CONFLICT (event_id) DO NOTHING RETURNING lane`)
+	b.WriteString(` ON CONFLICT (event_id) DO NOTHING RETURNING ` + returning)
 	return b.String(), args, nil
 }
 
@@ -137,7 +137,7 @@ func (t *unitOfWork) Publish(ctx context.Context, events ...domain.Event) error 
 
 // publish inserts events and returns the lane of each that was not waiting yet.
 func publish(ctx context.Context, c conn, topic string, events []domain.Event) ([]int, error) {
-	query, args, err := outboxInsert(topic, events)
+	query, args, err := outboxInsert(topic, events, "lane")
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,7 +14,7 @@ import (
 	"github.com/orbit/realtime/store/storetest"
 )
 
-func addPoison(t testing.TB, s *store.Store, list ...store.Poison) {
+func addPoison(t testing.TB, s *store.Store, list ...domain.Poison) {
 	t.Helper()
 	_, err := s.CommitEffects(t.Context(), store.Effects{Topic: store.Topic, Poisoned: list})
 	require.NoError(t, err)
@@ -27,14 +28,16 @@ func TestPoisonTellsTheFullStory(t *testing.T) {
 		publishAll(t, s, []domain.Event{ev})
 		row := waiting(t, s, store.LaneOf("ws", s.Lanes()), 1)[0]
 		want := poison(row.Event)
-		_, err := s.CommitEffects(t.Context(), store.Effects{Topic: store.Topic, Acked: []int64{row.Seq}, Poisoned: []store.Poison{want}})
+		_, err := s.CommitEffects(t.Context(), store.Effects{Topic: store.Topic, Acked: []int64{row.Seq}, Poisoned: []domain.Poison{want}})
 		require.NoError(t, err)
 
 		got, err := s.PoisonByID(t.Context(), want.ID)
 		require.NoError(t, err)
 		require.False(t, got.PoisonedAt.IsZero())
 		require.Equal(t, got.PoisonedAt, got.UpdatedAt)
-		want.State, want.PoisonedAt, want.UpdatedAt = store.PoisonOpen, got.PoisonedAt, got.UpdatedAt
+		want.State, want.PoisonedAt, want.UpdatedAt = domain.PoisonOpen, got.PoisonedAt, got.UpdatedAt
+		want.Version, want.Kind, want.Told, want.Stale = 1, "member", got.Told, got.Stale
+		want.Fingerprint, want.Where = domain.Fingerprint(want.Projector, want.ErrorClass, want.Stack, want.Error)
 		require.Equal(t, want, got)
 		require.Empty(t, waiting(t, s, store.LaneOf("ws", s.Lanes()), 1), "it is out of the lane's way")
 		_, err = s.PoisonByID(t.Context(), "psn_none")
@@ -51,12 +54,12 @@ func TestRequeueHeals(t *testing.T) {
 		p.Event.Metadata = map[string]string{domain.MetaCorrelationID: "req_1"}
 		addPoison(t, s, p)
 
-		require.NoError(t, s.RequeuePoison(t.Context(), p.ID))
+		require.NoError(t, s.RequeuePoison(t.Context(), operator, p.ID))
 		require.Equal(t, [][]int{{lane}}, woken)
 		row := waiting(t, s, lane, 10)[0]
 		stored, err := s.PoisonByID(t.Context(), p.ID)
 		require.NoError(t, err)
-		require.Equal(t, store.PoisonRequeued, stored.State)
+		require.Equal(t, domain.PoisonRequeued, stored.State)
 		require.Equal(t, 1, stored.Requeues)
 		require.Equal(t, p.Event.Metadata, stored.Event.Metadata, "the story is left as it was")
 		require.Equal(t, map[string]string{domain.MetaCorrelationID: "req_1", store.MetaPoisonID: p.ID}, row.Event.Metadata)
@@ -69,9 +72,9 @@ func TestRequeueHeals(t *testing.T) {
 		require.NoError(t, err)
 		stored, err = s.PoisonByID(t.Context(), p.ID)
 		require.NoError(t, err)
-		require.Equal(t, store.PoisonHealed, stored.State)
-		requireCode(t, domain.CodeConflict, s.RequeuePoison(t.Context(), p.ID))
-		requireCode(t, domain.CodeConflict, s.DiscardPoison(t.Context(), p.ID, "late"))
+		require.Equal(t, domain.PoisonHealed, stored.State)
+		requireCode(t, domain.CodeConflict, s.RequeuePoison(t.Context(), operator, p.ID))
+		requireCode(t, domain.CodeConflict, s.DiscardPoison(t.Context(), because("late"), p.ID))
 	})
 }
 
@@ -80,18 +83,18 @@ func TestRequeueThatFailsReopens(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		first := poison(event("ws"))
 		addPoison(t, s, first)
-		require.NoError(t, s.RequeuePoison(t.Context(), first.ID))
+		require.NoError(t, s.RequeuePoison(t.Context(), operator, first.ID))
 		again := poison(first.Event)
 		again.Event.Metadata = map[string]string{store.MetaPoisonID: first.ID}
 		again.Error, again.ErrorClass, again.Stack = "other", "timeout", ""
 		addPoison(t, s, again)
 
-		all, err := s.ListPoison(t.Context(), store.PoisonFilter{})
+		all, _, err := s.ListPoison(t.Context(), domain.PoisonFilter{}, domain.Page{})
 		require.NoError(t, err)
 		require.Len(t, all, 1)
 		got := all[0]
 		require.Equal(t, first.ID, got.ID)
-		require.Equal(t, store.PoisonOpen, got.State)
+		require.Equal(t, domain.PoisonOpen, got.State)
 		require.Equal(t, slices.Concat(first.Attempts, again.Attempts), got.Attempts)
 		require.Equal(t, []string{"other", "timeout", ""}, []string{got.Error, got.ErrorClass, got.Stack})
 		require.Equal(t, map[string]string{}, got.Event.Metadata, "the event as it was first; {} for people, never null")
@@ -111,7 +114,7 @@ func TestRequeueOnce(t *testing.T) {
 				errs := make([]error, len(stores))
 				var g errgroup.Group
 				for i, s := range stores {
-					g.Go(func() error { errs[i] = s.RequeuePoison(t.Context(), p.ID); return nil })
+					g.Go(func() error { errs[i] = s.RequeuePoison(t.Context(), operator, p.ID); return nil })
 				}
 				require.NoError(t, g.Wait())
 				if errs[0] == nil {
@@ -133,10 +136,10 @@ func TestRequeueOfAWaitingEvent(t *testing.T) {
 		p := poison(event("ws"))
 		addPoison(t, s, p)
 		publishAll(t, s, []domain.Event{p.Event})
-		requireCode(t, domain.CodeConflict, s.RequeuePoison(t.Context(), p.ID))
+		requireCode(t, domain.CodeConflict, s.RequeuePoison(t.Context(), operator, p.ID))
 		got, err := s.PoisonByID(t.Context(), p.ID)
 		require.NoError(t, err)
-		require.Equal(t, store.PoisonOpen, got.State)
+		require.Equal(t, domain.PoisonOpen, got.State)
 		require.Zero(t, got.Requeues)
 	})
 }
@@ -145,15 +148,15 @@ func TestDiscard(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		p := poison(event("ws"))
 		addPoison(t, s, p)
-		require.NoError(t, s.DiscardPoison(t.Context(), p.ID, "known, harmless"))
+		require.NoError(t, s.DiscardPoison(t.Context(), because("known, harmless"), p.ID))
 		got, err := s.PoisonByID(t.Context(), p.ID)
 		require.NoError(t, err)
-		require.Equal(t, store.PoisonDiscarded, got.State)
+		require.Equal(t, domain.PoisonDiscarded, got.State)
 		require.Equal(t, "known, harmless", got.Reason)
-		requireCode(t, domain.CodeConflict, s.DiscardPoison(t.Context(), p.ID, "again"))
-		requireCode(t, domain.CodeConflict, s.RequeuePoison(t.Context(), p.ID))
-		require.ErrorIs(t, s.DiscardPoison(t.Context(), "psn_none", ""), domain.ErrNotFound)
-		require.ErrorIs(t, s.RequeuePoison(t.Context(), "psn_none"), domain.ErrNotFound)
+		requireCode(t, domain.CodeConflict, s.DiscardPoison(t.Context(), because("again"), p.ID))
+		requireCode(t, domain.CodeConflict, s.RequeuePoison(t.Context(), operator, p.ID))
+		require.ErrorIs(t, s.DiscardPoison(t.Context(), because("x"), "psn_none"), domain.ErrNotFound)
+		require.ErrorIs(t, s.RequeuePoison(t.Context(), operator, "psn_none"), domain.ErrNotFound)
 	})
 }
 
@@ -163,30 +166,80 @@ func TestListPoison(t *testing.T) {
 		for i := range 5 {
 			p := poison(event([]string{"ws_a", "ws_b"}[i%2]))
 			if i == 4 {
-				p.Event.Type = domain.EventRoleDeleted
+				p.Event.Type, p.Projector = domain.EventRoleDeleted, string(domain.EventRoleDeleted)
 			}
 			addPoison(t, s, p)
 			newestFirst = append([]string{p.ID}, newestFirst...)
 		}
-		require.NoError(t, s.DiscardPoison(t.Context(), newestFirst[1], "x"))
-		list := func(f store.PoisonFilter) []string {
-			all, err := s.ListPoison(t.Context(), f)
+		require.NoError(t, s.DiscardPoison(t.Context(), because("x"), newestFirst[1]))
+		list := func(f domain.PoisonFilter, p domain.Page) ([]string, string) {
+			all, next, err := s.ListPoison(t.Context(), f, p)
 			require.NoError(t, err)
 			got := []string{}
 			for _, p := range all {
 				got = append(got, p.ID)
 			}
-			return got
+			return got, next
 		}
-		require.Equal(t, newestFirst, list(store.PoisonFilter{}))
-		require.Equal(t, newestFirst[:2], list(store.PoisonFilter{Limit: 2}))
-		require.Equal(t, newestFirst[2:4], list(store.PoisonFilter{Limit: 2, After: newestFirst[1]}))
-		require.Equal(t, newestFirst[1:2], list(store.PoisonFilter{State: store.PoisonDiscarded}))
-		require.Equal(t, newestFirst[:1], list(store.PoisonFilter{Type: domain.EventRoleDeleted}))
-		require.Equal(t, []string{newestFirst[3]}, list(store.PoisonFilter{WorkspaceID: "ws_b", State: store.PoisonOpen}))
-		for _, limit := range []int{-1, 1001} {
-			_, err := s.ListPoison(t.Context(), store.PoisonFilter{Limit: limit})
+		all, next := list(domain.PoisonFilter{}, domain.Page{})
+		require.Equal(t, newestFirst, all)
+		require.Empty(t, next)
+		page, next := list(domain.PoisonFilter{}, domain.Page{Limit: 2})
+		require.Equal(t, newestFirst[:2], page)
+		page, next = list(domain.PoisonFilter{}, domain.Page{Limit: 2, After: next})
+		require.Equal(t, newestFirst[2:4], page)
+		page, next = list(domain.PoisonFilter{}, domain.Page{Limit: 2, After: next})
+		require.Equal(t, newestFirst[4:], page)
+		require.Empty(t, next)
+
+		oldest, err := s.PoisonByID(t.Context(), newestFirst[4])
+		require.NoError(t, err)
+		second, err := s.PoisonByID(t.Context(), newestFirst[3])
+		require.NoError(t, err)
+		for name, c := range map[string]struct {
+			filter domain.PoisonFilter
+			want   []string
+		}{
+			"state":       {domain.PoisonFilter{States: []domain.PoisonState{domain.PoisonDiscarded}}, newestFirst[1:2]},
+			"states":      {domain.PoisonFilter{States: []domain.PoisonState{domain.PoisonDiscarded, domain.PoisonOpen}}, newestFirst},
+			"type":        {domain.PoisonFilter{Type: domain.EventRoleDeleted}, newestFirst[:1]},
+			"workspace":   {domain.PoisonFilter{WorkspaceID: "ws_b", States: []domain.PoisonState{domain.PoisonOpen}}, newestFirst[3:4]},
+			"aggregate":   {domain.PoisonFilter{AggregateID: oldest.Event.AggregateID}, newestFirst[4:]},
+			"group":       {domain.PoisonFilter{Fingerprint: oldest.Fingerprint}, newestFirst[1:]},
+			"projector":   {domain.PoisonFilter{Projector: string(domain.EventMemberUpdated)}, newestFirst[1:]},
+			"ids":         {domain.PoisonFilter{IDs: []string{newestFirst[0], newestFirst[3]}}, []string{newestFirst[0], newestFirst[3]}},
+			"error":       {domain.PoisonFilter{Text: "BOO"}, newestFirst},
+			"an id":       {domain.PoisonFilter{Text: strings.ToUpper(newestFirst[2][4:])}, newestFirst[2:3]},
+			"no wildcard": {domain.PoisonFilter{Text: "b%m"}, []string{}},
+			"since":       {domain.PoisonFilter{Since: &second.PoisonedAt}, newestFirst[:4]},
+			"until":       {domain.PoisonFilter{Until: &second.PoisonedAt}, newestFirst[4:]},
+		} {
+			got, _ := list(c.filter, domain.Page{})
+			require.Equal(t, c.want, got, name)
+			counts, err := s.CountPoison(t.Context(), c.filter)
+			require.NoError(t, err)
+			total := 0
+			for _, n := range counts {
+				total += n
+			}
+			require.Len(t, c.want, total, name)
+			require.Len(t, counts, len(domain.PoisonStates), name)
+		}
+		for _, bad := range []domain.Page{{Limit: -1}, {Limit: 1001}, {After: "x"}, {After: cursorOfAnother(t, s)}} {
+			_, _, err := s.ListPoison(t.Context(), domain.PoisonFilter{}, bad)
 			requireCode(t, domain.CodeInvalid, err)
 		}
+		_, _, err = s.ListPoison(t.Context(), domain.PoisonFilter{States: []domain.PoisonState{"dead"}}, domain.Page{})
+		requireCode(t, domain.CodeInvalid, err)
 	})
+}
+
+// cursorOfAnother is a cursor, but not of this list.
+func cursorOfAnother(t *testing.T, s *store.Store) string {
+	for range 2 {
+		require.NoError(t, s.RecordAct(t.Context(), domain.AuditEntry{Operator: "ada", Action: "login"}))
+	}
+	_, next, err := s.Audit(t.Context(), domain.AuditFilter{}, domain.Page{Limit: 1})
+	require.NoError(t, err)
+	return next
 }

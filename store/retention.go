@@ -69,3 +69,32 @@ func (s *Store) trimTo(ctx context.Context, workspaceID string, floor int64) (n 
 func (s *Store) PruneProjected(ctx context.Context, window time.Duration) (int64, error) {
 	return s.autocommit().exec(ctx, `DELETE FROM projected WHERE at < $1`, micros(time.Now().Add(-window)))
 }
+
+// PrunePoison forgets messages that were healed, superseded or discarded longer
+// ago than maxAge, and operations that ended before that. What is open or
+// requeued stays, however old.
+func (s *Store) PrunePoison(ctx context.Context, maxAge time.Duration) (int64, error) {
+	before := micros(time.Now().Add(-maxAge))
+	messages, err := s.autocommit().exec(ctx, `DELETE FROM poison
+		WHERE state IN ('healed', 'superseded', 'discarded') AND updated_at < $1`, before)
+	if err != nil {
+		return 0, err
+	}
+	operations, err := s.autocommit().exec(ctx, `DELETE FROM operations WHERE NOT active AND finished_at < $1`, before)
+	return messages + operations, err
+}
+
+// idempotencyWindow is how long an idempotency key is remembered.
+const idempotencyWindow = 24 * time.Hour
+
+// PruneAudit forgets audit entries older than maxAge, and idempotency keys older
+// than a day.
+func (s *Store) PruneAudit(ctx context.Context, maxAge time.Duration) (int64, error) {
+	now := time.Now()
+	entries, err := s.autocommit().exec(ctx, `DELETE FROM audit WHERE at < $1`, micros(now.Add(-maxAge)))
+	if err != nil {
+		return 0, err
+	}
+	keys, err := s.autocommit().exec(ctx, `DELETE FROM idempotency_keys WHERE at < $1`, micros(now.Add(-idempotencyWindow)))
+	return entries + keys, err
+}

@@ -64,8 +64,9 @@ type Store struct {
 
 	sqlitePath string // the database file
 
-	mu        sync.Mutex
-	onPublish []func(lanes []int)
+	mu          sync.Mutex
+	onPublish   []func(lanes []int)
+	onOperation []func()
 }
 
 // DialectOf tells which engine a DSN names.

@@ -63,7 +63,7 @@ func TestMigrateTwice(t *testing.T) {
 		dsn := storetest.EmptyDSN(t, engine)
 		code, out, stderr := orbit("migrate", "--database-url", dsn)
 		require.Zero(t, code, stderr)
-		require.Contains(t, out, "Applied 1 migration")
+		require.Regexp(t, `Applied [1-9]\d* migration`, out)
 		_, out, _ = orbit("migrate", "--database-url", dsn)
 		require.Contains(t, out, "up to date")
 	}
@@ -80,10 +80,10 @@ func TestPoison(t *testing.T) {
 			poison := func(id string) {
 				ev := domain.NewEvent(domain.EventWorkspaceUpdated, w.ID, w.ID, domain.Changed{Version: 2})
 				ev.ID = "event-of-" + id
-				_, err := s.CommitEffects(t.Context(), store.Effects{Topic: store.Topic, Poisoned: []store.Poison{{
-					ID: id, State: store.PoisonOpen, Event: ev, Projector: string(ev.Type),
+				_, err := s.CommitEffects(t.Context(), store.Effects{Topic: store.Topic, Poisoned: []domain.Poison{{
+					ID: id, State: domain.PoisonOpen, Event: ev, Projector: string(ev.Type),
 					Error: "broken \x1b[31mred", ErrorClass: "panic", Stack: "goroutine 1 [running]",
-					Attempts: []store.PoisonAttempt{{Error: "broken"}},
+					Attempts: []domain.PoisonAttempt{{Error: "broken"}},
 				}}})
 				require.NoError(t, err)
 			}

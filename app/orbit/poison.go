@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os/user"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -22,30 +23,30 @@ type poisonCmd struct {
 
 // poisonView is the JSON form of a poison message; --json prints one a line.
 type poisonView struct {
-	ID          string                `json:"id"`
-	State       store.PoisonState     `json:"state"`
-	EventID     string                `json:"eventId"`
-	Type        domain.EventType      `json:"type"`
-	WorkspaceID string                `json:"workspaceId"`
-	AggregateID string                `json:"aggregateId"`
-	Payload     any                   `json:"payload"` // JSON as it is; a string if it isn't JSON
-	Metadata    map[string]string     `json:"metadata"`
-	PublishedAt domain.Time           `json:"publishedAt"`
-	Projector   string                `json:"projector"`
-	Error       string                `json:"error"`
-	ErrorClass  string                `json:"errorClass"`
-	ErrorChain  []string              `json:"errorChain"`
-	Stack       string                `json:"stack"`
-	Attempts    []store.PoisonAttempt `json:"attempts"`
-	Requeues    int                   `json:"requeues"`
-	Reason      string                `json:"reason,omitempty"`
-	Build       string                `json:"build"`
-	Node        string                `json:"node"`
-	PoisonedAt  domain.Time           `json:"poisonedAt"`
-	UpdatedAt   domain.Time           `json:"updatedAt"`
+	ID          string                 `json:"id"`
+	State       domain.PoisonState     `json:"state"`
+	EventID     string                 `json:"eventId"`
+	Type        domain.EventType       `json:"type"`
+	WorkspaceID string                 `json:"workspaceId"`
+	AggregateID string                 `json:"aggregateId"`
+	Payload     any                    `json:"payload"` // JSON as it is; a string if it isn't JSON
+	Metadata    map[string]string      `json:"metadata"`
+	PublishedAt domain.Time            `json:"publishedAt"`
+	Projector   string                 `json:"projector"`
+	Error       string                 `json:"error"`
+	ErrorClass  string                 `json:"errorClass"`
+	ErrorChain  []string               `json:"errorChain"`
+	Stack       string                 `json:"stack"`
+	Attempts    []domain.PoisonAttempt `json:"attempts"`
+	Requeues    int                    `json:"requeues"`
+	Reason      string                 `json:"reason,omitempty"`
+	Build       string                 `json:"build"`
+	Node        string                 `json:"node"`
+	PoisonedAt  domain.Time            `json:"poisonedAt"`
+	UpdatedAt   domain.Time            `json:"updatedAt"`
 }
 
-func viewPoison(p store.Poison) poisonView {
+func viewPoison(p domain.Poison) poisonView {
 	payload := any(string(p.Event.Payload))
 	if json.Valid(p.Event.Payload) {
 		payload = p.Event.Payload
@@ -62,7 +63,7 @@ func viewPoison(p store.Poison) poisonView {
 
 type poisonListCmd struct {
 	database
-	State     string `enum:"open,requeued,healed,discarded,all" default:"open" help:"open, requeued, healed, discarded or all."`
+	State     string `enum:"open,requeued,healed,superseded,discarded,all" default:"open" help:"open, requeued, healed, superseded, discarded or all."`
 	Workspace string `help:"Only this workspace (id)."`
 	Type      string `help:"Only this domain event type."`
 	Limit     int    `default:"100" help:"At most this many, 1 to 1000."`
@@ -75,14 +76,11 @@ func (c poisonListCmd) Run(ctx context.Context, con console) error {
 		return domain.InvalidField("limit", "--limit is 1 to 1000")
 	}
 	return c.with(ctx, func(s *store.Store) error {
-		filter := store.PoisonFilter{
-			State: store.PoisonState(c.State), WorkspaceID: c.Workspace,
-			Type: domain.EventType(c.Type), Limit: c.Limit, After: c.After,
+		filter := domain.PoisonFilter{WorkspaceID: c.Workspace, Type: domain.EventType(c.Type)}
+		if c.State != "all" {
+			filter.States = []domain.PoisonState{domain.PoisonState(c.State)}
 		}
-		if c.State == "all" {
-			filter.State = ""
-		}
-		list, err := s.ListPoison(ctx, filter)
+		list, _, err := s.ListPoison(ctx, filter, domain.Page{Limit: c.Limit, After: c.After})
 		if err != nil {
 			return err
 		}
@@ -159,8 +157,8 @@ func (c poisonShowCmd) Run(ctx context.Context, con console) error {
 
 // outcome is one line of what an act did.
 type outcome struct {
-	ID    string            `json:"id"`
-	State store.PoisonState `json:"state"`
+	ID    string             `json:"id"`
+	State domain.PoisonState `json:"state"`
 }
 
 func (o outcome) print(con console, asJSON bool) error {
@@ -180,10 +178,10 @@ type poisonRequeueCmd struct {
 func (c poisonRequeueCmd) Run(ctx context.Context, con console) error {
 	return c.with(ctx, func(s *store.Store) error {
 		for _, id := range c.IDs {
-			if err := s.RequeuePoison(ctx, id); err != nil {
+			if err := s.RequeuePoison(ctx, direct(""), id); err != nil {
 				return err
 			}
-			if err := (outcome{id, store.PoisonRequeued}).print(con, c.JSON); err != nil {
+			if err := (outcome{id, domain.PoisonRequeued}).print(con, c.JSON); err != nil {
 				return err
 			}
 		}
@@ -203,10 +201,10 @@ func (c poisonDiscardCmd) Run(ctx context.Context, con console) error {
 		return domain.InvalidField("reason", "--reason says why the event is dropped")
 	}
 	return c.with(ctx, func(s *store.Store) error {
-		if err := s.DiscardPoison(ctx, c.ID, c.Reason); err != nil {
+		if err := s.DiscardPoison(ctx, direct(c.Reason), c.ID); err != nil {
 			return err
 		}
-		return (outcome{c.ID, store.PoisonDiscarded}).print(con, c.JSON)
+		return (outcome{c.ID, domain.PoisonDiscarded}).print(con, c.JSON)
 	})
 }
 
@@ -223,4 +221,13 @@ func printable(s string, limit int) string {
 		return string(runes[:limit-1]) + "…"
 	}
 	return s
+}
+
+// direct is an act of whoever runs this command, straight on the database.
+func direct(reason string) domain.Act {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return domain.Act{Operator: name, Role: "direct", Via: "direct", Reason: reason}
 }

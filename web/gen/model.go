@@ -141,6 +141,9 @@ func closeCodes() []domain.CloseCode {
 // channels of those who are in it, and not to the channel of the catalog.
 var privateRooms = []domain.ServerEventType{domain.ServerRoomCreated, domain.ServerRoomUpdated, domain.ServerRoomDeleted}
 
+// anyChannel lists the events that go to whatever channels their cause concerns.
+var anyChannel = []domain.ServerEventType{domain.ServerSystemStale, domain.ServerSystemHealed}
+
 // channels is where an event may land; none for events to one session.
 func (e event) channels() []domain.ChannelKind {
 	switch {
@@ -148,6 +151,8 @@ func (e event) channels() []domain.ChannelKind {
 		return nil
 	case slices.Contains(privateRooms, e.Type):
 		return []domain.ChannelKind{e.Channel, domain.KindMember}
+	case slices.Contains(anyChannel, e.Type):
+		return []domain.ChannelKind{domain.KindWorkspace, domain.KindRoom, domain.KindMember}
 	}
 	return []domain.ChannelKind{e.Channel}
 }

@@ -64,7 +64,7 @@ var samples = byType(
 	domain.ResyncPayload{Reason: domain.ResyncPositionExpired},
 	domain.SubscribedPayload{Room: "room_01", Ref: &sampleRef},
 	domain.ErrorPayload{Code: domain.CodeNotFound, Message: "there is no such room", Ref: &sampleRef},
-	domain.StalePayload{Aggregate: "mem_01"},
+	domain.StalePayload{Kind: "member", Aggregate: "mem_01"},
 	domain.OutdatedPayload{Catalog: domain.CatalogHash()},
 	domain.GoodbyePayload{
 		Code: domain.CloseDraining.Code, Reason: domain.CloseDraining.Name, Reconnect: domain.CloseDraining.Reconnect, DelayMS: 1800,

@@ -4,7 +4,7 @@
  * Names the wire format these types are of; `system.hello` carries the
  * server's.
  */
-export const CATALOG_HASH = "2127a48245b4";
+export const CATALOG_HASH = "f04ee4429c19";
 
 /** Every ChannelKind there is. */
 export const channelKinds = [
@@ -346,8 +346,12 @@ export interface SnapshotMe {
   readonly memberId: string;
 }
 
-/** Names an aggregate whose last change could not be projected. */
+/** Names an aggregate. */
 export interface StalePayload {
+  /**
+   * workspace, member, role, team, subscription, room, message or notification
+   */
+  readonly kind: string;
   /** its id */
   readonly aggregate: string;
 }
@@ -668,15 +672,19 @@ export interface SystemErrorEvent extends SessionEnvelope, ErrorPayload {
 }
 
 /**
- * Reserved, and not sent yet: an aggregate's last change could not be
- * projected; what the client shows of it is old.
+ * The change named by cause could not be projected: what the client shows of
+ * the aggregate is old, as long as one of its causes is stale. On the channels
+ * that the change concerns: the workspace's, a room's, or members'.
  */
-export interface SystemStaleEvent extends BroadcastEnvelope, StalePayload {
+export interface SystemStaleEvent extends LogEnvelope, StalePayload {
   readonly type: "system.stale";
 }
 
-/** Reserved, and not sent yet: the aggregate is up to date again. */
-export interface SystemHealedEvent extends BroadcastEnvelope, StalePayload {
+/**
+ * The change named by cause is made up for, by the events before this one. On
+ * the channels that were told of it.
+ */
+export interface SystemHealedEvent extends LogEnvelope, StalePayload {
   readonly type: "system.healed";
 }
 
