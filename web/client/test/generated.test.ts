@@ -66,9 +66,7 @@ describe("JSON Schema", () => {
   const optional = new Set(["ref", "reason"]);
   const optionalHere = (event: ServerEvent, key: string): boolean =>
     (optional.has(key) && event.type.endsWith("subscribed")) ||
-    (key === "ref" && event.type === "system.error") ||
-    (["cause", "at"].includes(key) &&
-      ["system.stale", "system.healed"].includes(event.type));
+    (key === "ref" && event.type === "system.error");
 
   test.each(events)("refuses %s without a field it needs", (_, event) => {
     for (const path of paths(event)) {

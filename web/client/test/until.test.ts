@@ -29,7 +29,7 @@ test("rejects on system.stale, before and after", async () => {
   const mine = h.rt.until("c");
   h.link.receive({ type: "system.stale", channel: "workspace:ws_1", cause: "c", id: "e-11", at: "2026-11-23T09:30:14.123Z", kind: "member", aggregate: "mem_1" });
   await expect(mine).rejects.toThrow(StaleError);
-  await expect(h.rt.until("c")).rejects.toMatchObject({ cause: "c", id: "e-11", at: "2026-11-23T09:30:14.123Z", kind: "member", aggregate: "mem_1" });
+  await expect(h.rt.until("c")).rejects.toMatchObject({ cause: "c", aggregate: "mem_1" });
 });
 
 test("rejects after its timeout and on close", async () => {

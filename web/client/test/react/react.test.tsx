@@ -294,7 +294,9 @@ test("what each hook reads", async () => {
   });
   await receive(events.online("a", false), {
     type: "system.stale",
+    id: "e-12",
     channel: "workspace:ws_01",
+    kind: "member",
     aggregate: "b",
     cause: "c",
     at: "t",

@@ -84,7 +84,7 @@ test("a snapshot after a gap is swapped in one step, older versions too", async 
   stores.membersStore.subscribe((members) => void seen.push([...members.keys()].join()));
   // Restored from a backup: another epoch, and a is younger.
   api.snapshot = snapshot({ position: "f-3", members: [member("a", 4, "restored"), member("b")] });
-  link.receive({ type: "system.stale", channel: "workspace:ws_01", aggregate: "a" });
+  link.receive({ type: "system.stale", id: "e-11", channel: "workspace:ws_01", kind: "member", aggregate: "a", cause: "c1", at: "t" });
   link.receive({ type: "system.resync", reason: "epoch_changed", id: "f-3" }, { ...events.joined(0, member("c")), id: "f-4" });
   await clock.advance(0);
   expect(seen).toEqual(["a,b,c"]);
@@ -132,10 +132,10 @@ test("presence: the whole set with hello, then who comes and goes", async () => 
 
 test("stale and healed", async () => {
   const { link, stores } = await live();
-  link.receive({ type: "system.stale", channel: "workspace:ws_01", aggregate: "a", cause: "c1", at: "t" });
+  link.receive({ type: "system.stale", id: "e-11", channel: "workspace:ws_01", kind: "member", aggregate: "a", cause: "c1", at: "t" });
   await settled();
   expect(stores.staleStore.state.get("a")).toEqual({ cause: "c1", at: "t" });
-  link.receive({ type: "system.healed", channel: "workspace:ws_01", aggregate: "a" });
+  link.receive({ type: "system.healed", id: "e-12", channel: "workspace:ws_01", kind: "member", aggregate: "a", cause: "c1", at: "t" });
   await settled();
   expect(stores.staleStore.state.size).toBe(0);
 });
