@@ -46,7 +46,7 @@ const (
 // Kinds is the one table from codes to HTTP statuses and close codes.
 var Kinds = []Kind{
 	{domain.CodeInvalid, http.StatusBadRequest, "Malformed input", domain.CloseBadMessage},
-	{domain.CodeUnauthenticated, http.StatusUnauthorized, "Not signed in to this workspace", domain.CloseUnauthenticated},
+	{domain.CodeUnauthenticated, http.StatusUnauthorized, "Not signed in", domain.CloseUnauthenticated},
 	{domain.CodeForbidden, http.StatusForbidden, "Not allowed", domain.CloseRevoked},
 	{domain.CodeNotFound, http.StatusNotFound, "Not found", domain.CloseBadMessage},
 	{domain.CodeConflict, http.StatusConflict, "Conflict", domain.CloseBadMessage},
