@@ -63,7 +63,9 @@ fuzz: ## Fuzz every target for FUZZTIME (30s) each
 .PHONY: bench
 bench: ## Measure this build on this machine
 	go run ./app/orbit bench latency
+	go run ./app/orbit bench fanout
 	go run ./app/orbit bench pipeline
+	go run ./app/orbit bench resume
 	go run ./app/orbit bench idle
 
 .PHONY: lint

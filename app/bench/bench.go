@@ -5,7 +5,8 @@
 //
 // One question, one function: [Latency] (commit → tab), [Pipeline] (events per
 // second out of a backlog), [Idle] (memory per open tab), [Fanout] (the server's
-// CPU per delivery, against a [Yardstick]).
+// CPU per delivery, against a [Yardstick]),
+// [Resume] (everybody comes back at once).
 package bench
 
 import (
@@ -23,6 +24,8 @@ type Target struct {
 	Transport Transport // default WebSocket
 	// Plain tabs don't offer the subprotocol: every message is one event.
 	Plain bool
+	// Position is where tabs go on from; "" is: from now on.
+	Position string
 }
 
 // Transport is how a tab connects.

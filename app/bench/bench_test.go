@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,6 +29,7 @@ type fakeServer struct {
 	tabs    []chan string
 	opened  []*http.Request
 	deliver func(tab, i int) int // how often tab gets event i
+	replay  []string             // what comes between hello and live
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
@@ -43,7 +46,7 @@ func (s *fakeServer) open(r *http.Request) chan string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := make(chan string, 1000)
-	c <- `{"type":"system.hello","id":"e-0"}` + "\n" + `{"type":"system.live"}`
+	c <- strings.Join(slices.Concat([]string{`{"type":"system.hello","id":"e-0"}`}, s.replay, []string{`{"type":"system.live"}`}), "\n")
 	s.tabs, s.opened = append(s.tabs, c), append(s.opened, r)
 	return c
 }
@@ -328,4 +331,39 @@ func TestPipeline(t *testing.T) {
 	require.ErrorIs(t, err, boom)
 	_, err = Pipeline(t.Context(), PipelineOptions{})
 	require.ErrorContains(t, err, "required")
+}
+
+// Each tab comes back at its own position, and is owed exactly what it missed.
+func TestResume(t *testing.T) {
+	s := newFakeServer(t)
+	published := 0
+	result, err := Resume(t.Context(), ResumeOptions{
+		Target: s.target(WebSocket), Tabs: 3, Missed: 2,
+		Publish: func(_ context.Context, body string) error {
+			published++
+			require.True(t, strings.HasPrefix(body, stamp))
+			return nil
+		},
+		Break: func(context.Context) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.replay = []string{
+				`{"type":"room.message.posted","id":"e-1","message":{"body":"t=1"}}`,
+				`{"type":"room.message.posted","id":"e-2","message":{"body":"t=2"}}`,
+				`{"type":"room.message.posted","id":"e-3","message":{"body":"t=3"}}`,
+				`{"type":"room.message.posted","id":"e-4","message":{"body":"somebody else's"}}`,
+			}
+			return nil
+		},
+	})
+	require.NoError(t, err)
+	require.Equal(t, 2, published)
+	require.Equal(t, 3, result.Tabs)
+	require.Equal(t, 3, result.Twice, "one too many for each")
+	require.Zero(t, result.Lost)
+	require.Len(t, s.opened, 6)
+	require.Empty(t, s.opened[0].URL.Query().Get("position"))
+	for _, again := range s.opened[3:] {
+		require.Equal(t, "e-0", again.URL.Query().Get("position"))
+	}
 }

@@ -114,7 +114,7 @@ func (o FanoutOptions) publish(ctx context.Context) error {
 	for range o.Writers {
 		g.Go(func() error {
 			for next.Add(1) <= int64(o.Events) {
-				if err := o.Publish(running, stamp+strconv.FormatInt(time.Now().UnixNano(), 10)); err != nil {
+				if err := o.Publish(running, stamped()); err != nil {
 					return fmt.Errorf("publish: %w", err)
 				}
 			}
@@ -185,6 +185,8 @@ func (t *tab) count(a *arrivals) {
 		}
 	}
 }
+
+func stamped() string { return stamp + strconv.FormatInt(time.Now().UnixNano(), 10) }
 
 // sentAt finds the stamp in an event's body.
 func sentAt(event []byte) (time.Time, bool) {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,8 @@ const openTimeout = 30 * time.Second
 
 // tab is one open connection.
 type tab struct {
+	position string // after the replay
+	replayed int    // events with a stamp that came before system.live
 	// next blocks for the next server events and says when they arrived.
 	next  func() (events [][]byte, at time.Time, err error)
 	close func()
@@ -28,6 +31,7 @@ type tab struct {
 
 // event is as much of a server event as a load client looks at.
 type event struct {
+	ID    string `json:"id"` // the position
 	Type  string `json:"type"`
 	Cause string `json:"cause"`
 }
@@ -62,8 +66,18 @@ func openTab(ctx context.Context, target Target, local net.IP) (*tab, error) {
 				t.close()
 				return nil, fmt.Errorf("not a server event: %w", err)
 			}
-			if ev.Type == "system.live" {
+			if ev.ID != "" {
+				t.position = ev.ID
+			}
+			switch ev.Type {
+			case "system.live":
 				return t, nil
+			case "system.resync":
+				t.close()
+				return nil, errors.New("the server has no replay for the position")
+			}
+			if _, ours := sentAt(data); ours {
+				t.replayed++
 			}
 		}
 	}
@@ -170,6 +184,9 @@ func refused(res *http.Response) error {
 
 func (t Target) url(path string) string {
 	query := url.Values{"workspace": {t.Workspace}}
+	if t.Position != "" {
+		query.Set("position", t.Position)
+	}
 	if len(t.Rooms) > 0 {
 		query.Set("rooms", strings.Join(t.Rooms, ","))
 	}

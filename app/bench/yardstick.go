@@ -51,7 +51,7 @@ func (y *Yardstick) subscribe(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // answered
 	}
-	defer ws.Close()
+	defer func() { _ = ws.Close() }()
 	conn := ws.NetConn()
 	if _, err := conn.Write(textFrame([]byte(`{"type":"system.live"}`))); err != nil {
 		return

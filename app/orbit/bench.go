@@ -19,6 +19,7 @@ type benchCmd struct {
 	Fanout   benchFanoutCmd   `cmd:"" help:"CPU of the server per delivery, against the least that a broadcaster can do."`
 	Pipeline benchPipelineCmd `cmd:"" help:"Events per second, projected and committed, from a backlog."`
 	Idle     benchIdleCmd     `cmd:"" help:"Memory of the server per open, idle tab."`
+	Resume   benchResumeCmd   `cmd:"" help:"Everybody comes back at once: how long until all are live again."`
 
 	Yardstick benchYardstickCmd `cmd:"" hidden:"" help:"Serve the yardstick that fanout compares with."`
 }
@@ -104,8 +105,9 @@ func (c benchLatencyCmd) Run(ctx context.Context, con console) error {
 
 type benchIdleCmd struct {
 	scratch
-	Tabs   int           `default:"1000" help:"Idle WebSocket tabs to open."`
-	Settle time.Duration `default:"10s" help:"How long the server is left alone before its memory is read."`
+	Tabs      int           `default:"1000" help:"Idle tabs to open."`
+	Transport string        `default:"ws" enum:"ws,sse" help:"ws or sse."`
+	Settle    time.Duration `default:"10s" help:"How long the server is left alone before its memory is read."`
 }
 
 func (c benchIdleCmd) Validate() error { return atLeastOne(map[string]int{"tabs": c.Tabs}) }
@@ -121,7 +123,7 @@ func (c benchIdleCmd) Run(ctx context.Context, con console) error {
 		if err != nil {
 			return err
 		}
-		target.Rooms = nil
+		target.Rooms, target.Transport = nil, bench.Transport(c.Transport)
 		result, err := bench.Idle(ctx, bench.IdleOptions{
 			Target: target, Tabs: c.Tabs, PID: s.cmd.Process.Pid, Progress: con.err,
 			Quiesce: func(ctx context.Context) error {

@@ -23,6 +23,7 @@ import (
 // memory and garbage are not the server's.
 type benchServer struct {
 	cmd  *exec.Cmd
+	args []string
 	base string
 	http *http.Client
 }
@@ -51,35 +52,41 @@ func startYardstick(ctx context.Context, con console, eventBytes int) (*benchSer
 
 // spawn runs this binary with a free --addr, and returns when it is ready.
 func spawn(ctx context.Context, con console, ready func(*benchServer) error, args ...string) (*benchServer, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	addr, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &benchServer{base: "http://" + addr, http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	s := &benchServer{
+		base: "http://" + addr, args: append(args, "--addr", addr),
+		http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+	}
+	return s, s.start(ctx, con, func() error { return ready(s) })
+}
+
+// start runs the process, and returns when it is ready.
+func (s *benchServer) start(ctx context.Context, con console, ready func() error) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	// Not bound to ctx: an interrupted benchmark still shuts its server down in order.
-	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), self, append(args, "--addr", addr)...)
+	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), self, s.args...)
 	s.cmd.Stderr = con.err
 	if err := s.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	for {
-		if ready(s) == nil {
-			return s, nil
-		}
+	for ready() != nil {
 		select {
 		case <-ctx.Done():
 			s.stop()
-			return nil, ctx.Err()
+			return ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
 		if s.cmd.Process.Signal(syscall.Signal(0)) != nil {
-			return nil, errors.New("the server ended at once")
+			return errors.New("the server ended at once")
 		}
 	}
+	return nil
 }
 
 func (s *benchServer) stop() {

@@ -150,7 +150,7 @@ func TestNothingFollowsTheCloseFrame(t *testing.T) {
 	_, err = w.tryWrite(text("late"))
 	require.ErrorIs(t, err, errCloseSent)
 	require.ErrorIs(t, w.WriteFrames(text("late").frames, time.Second), errCloseSent)
-	require.NoError(t, w.Conn.Close())
+	require.NoError(t, w.Close())
 	all, err := io.ReadAll(client)
 	require.NoError(t, err)
 	require.Equal(t, closeTooLarge, all, "and 1009 is told as ours")
@@ -211,6 +211,6 @@ func TestEncode(t *testing.T) {
 
 // acceptKey is a server's answer to a client's key (RFC 6455, section 4.2.2).
 func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // the RFC's choice
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
