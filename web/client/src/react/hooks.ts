@@ -12,9 +12,9 @@ import type {
   Workspace,
 } from "../generated/events.js";
 import type { EventMeta, Realtime } from "../realtime.js";
-import type { Stale } from "../stores/apply.js";
 import { notOpen, type RoomMessages } from "../stores/room.js";
 import type { RoomLease } from "../stores/rooms.js";
+import type { Stale } from "../stores/stale.js";
 import type { Connection, Stores } from "../stores/stores.js";
 import { useScope, useStore } from "./context.js";
 import { sorted } from "./sorted.js";

@@ -1,15 +1,8 @@
 import type { Member, Role, Room, ServerEvent, Subscription, Team, Workspace } from "../generated/events.js";
 import type { Snapshot } from "../snapshot.js";
-import type { Entities, Entries, Ids, Single, Value } from "./part.js";
+import type { Entities, Ids, Single, Value } from "./part.js";
 import type { OpenRooms } from "./rooms.js";
-
-/** What is known about an aggregate whose last change could not be shown. */
-export interface Stale {
-  /** The change: as `Orbit-Event-Id` of the command's answer. */
-  readonly cause: string | undefined;
-  /** When it was made (RFC 3339). */
-  readonly at: string | undefined;
-}
+import type { StaleAggregates } from "./stale.js";
 
 /** The workspace's state, where events arrive. Nothing shows before its parts are committed. */
 export interface State {
@@ -21,7 +14,7 @@ export interface State {
   readonly subscription: Single<Subscription>;
   readonly rooms: Entities<Room>;
   readonly presence: Ids;
-  readonly stale: Entries<Stale>;
+  readonly stale: StaleAggregates;
   readonly messages: OpenRooms;
 }
 
@@ -80,9 +73,9 @@ export function applyServerEvent(state: State, event: ServerEvent): void {
       return state.presence.replace(event.presence);
 
     case "system.stale":
-      return state.stale.set(event.aggregate, { cause: event.cause, at: event.at });
+      return state.stale.stale(event);
     case "system.healed":
-      return state.stale.delete(event.aggregate);
+      return state.stale.healed(event);
 
     case "member.notification": // a signal, not state: listen to it
     case "system.live":

@@ -95,35 +95,6 @@ export class Single<T extends Entity> extends Value<T | null> {
   }
 }
 
-/** A value for each key that is in it, without versions: the latest word counts. */
-export class Entries<V> extends Part<ReadonlyMap<string, V>> {
-  #entries = new Map<string, V>();
-
-  constructor() {
-    super(new Map());
-  }
-
-  set(key: string, value: V): void {
-    if (Object.is(this.#entries.get(key), value)) return;
-    this.#entries.set(key, value);
-    this.touch();
-  }
-
-  delete(key: string): void {
-    if (this.#entries.delete(key)) this.touch();
-  }
-
-  clear(): void {
-    if (this.#entries.size === 0) return;
-    this.#entries.clear();
-    this.touch();
-  }
-
-  protected copy(): ReadonlyMap<string, V> {
-    return new Map(this.#entries);
-  }
-}
-
 /** A set of ids. */
 export class Ids extends Part<ReadonlySet<string>> {
   #ids = new Set<string>();

@@ -91,7 +91,8 @@ export class OpenRoom {
         this.changed();
       } catch (error) {
         if (error instanceof HttpError && error.status === 404) this.#end("not_found");
-        else if (error instanceof RangeError || (error instanceof HttpError && !error.transient)) this.#end(error.message);
+        else if (error instanceof RangeError || (error instanceof HttpError && !error.transient))
+          this.#end(error.message);
         else throw error;
       }
     });

@@ -5,11 +5,12 @@ import { covers, isAfter } from "../position.js";
 import type { Realtime } from "../realtime.js";
 import type { Snapshot } from "../snapshot.js";
 import type { Status } from "../status.js";
-import { applyServerEvent, applySnapshot, type Stale, type State } from "./apply.js";
-import { Entities, Entries, Ids, Single, Value, type ReadonlyStore } from "./part.js";
+import { applyServerEvent, applySnapshot, type State } from "./apply.js";
+import { Entities, Ids, Single, Value, type ReadonlyStore } from "./part.js";
 import { Retry } from "./retry.js";
 import type { RoomMessages } from "./room.js";
 import { OpenRooms, type RoomLease } from "./rooms.js";
+import { StaleAggregates, type Stale } from "./stale.js";
 
 /** How the client is connected, and how far it is. */
 export interface Connection {
@@ -89,7 +90,7 @@ export function createStores(client: Realtime): Stores {
     subscription: new Single(),
     rooms: new Entities(),
     presence: new Ids(),
-    stale: new Entries(),
+    stale: new StaleAggregates(),
     messages: new OpenRooms(client, schedule),
   };
   const connection = new Value<Connection>({

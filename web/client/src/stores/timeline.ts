@@ -106,7 +106,9 @@ export class Timeline {
   }
 
   /** Asks for the page before what is shown, and puts it there. Without a message to begin at: false. */
-  async loadMore(fetchPage: (before: string) => Promise<{ messages: readonly Message[]; full: boolean }>): Promise<boolean> {
+  async loadMore(
+    fetchPage: (before: string) => Promise<{ messages: readonly Message[]; full: boolean }>,
+  ): Promise<boolean> {
     const feed = this.#current;
     const before = feed.cursor();
     if (!before) return false;

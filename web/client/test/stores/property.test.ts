@@ -65,7 +65,12 @@ test("a timeline is the server's list, whatever happens while pages are on their
       }
     };
     const read = (before?: string) => {
-      const end = before ? Math.max(0, server.findIndex(({ id }) => id === before)) : server.length;
+      const end = before
+        ? Math.max(
+            0,
+            server.findIndex(({ id }) => id === before),
+          )
+        : server.length;
       const messages = server.slice(Math.max(0, end - limit), end);
       return { messages, full: messages.length === limit };
     };

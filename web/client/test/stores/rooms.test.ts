@@ -115,7 +115,11 @@ test("a page asked for before a message that is gone doesn't end the list", asyn
   expect(t.r).toMatchObject({ hasMore: true });
   await lease.loadMore();
   await settled();
-  expect(t.bodies).toEqual(range(1, 60).map((_, i) => String(i + 1)).filter((n) => n !== "11"));
+  expect(t.bodies).toEqual(
+    range(1, 60)
+      .map((_, i) => String(i + 1))
+      .filter((n) => n !== "11"),
+  );
 });
 
 test("of many events at once the list is made once", async () => {

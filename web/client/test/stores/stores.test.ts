@@ -44,7 +44,8 @@ test("a burst of events is one update, and is there when until resolves", async 
 test("all stores show one moment", async () => {
   const { link, stores } = await live();
   const seen: string[] = [];
-  const look = () => void seen.push(`${stores.membersStore.state.get("a")?.name} ${stores.rolesStore.state.get("owner")?.name}`);
+  const look = () =>
+    void seen.push(`${stores.membersStore.state.get("a")?.name} ${stores.rolesStore.state.get("owner")?.name}`);
   stores.membersStore.subscribe(look);
   stores.rolesStore.subscribe(look);
   link.receive(events.updated(11, member("a", 2, "Ann")), events.roleUpdated(12, role("owner", 2, "Boss")));
@@ -79,13 +80,19 @@ test("never back in time: an older version, a repetition and a buried entity cha
 
 test("a snapshot after a gap is swapped in one step, older versions too", async () => {
   const api = new FakeApi();
-  const { link, stores, clock } = await live({ members: [member("a", 9), member("b"), member("gone")] }, { fetch: api.fetch });
+  const { link, stores, clock } = await live(
+    { members: [member("a", 9), member("b"), member("gone")] },
+    { fetch: api.fetch },
+  );
   const [b, seen] = [stores.membersStore.state.get("b"), [] as string[]];
   stores.membersStore.subscribe((members) => void seen.push([...members.keys()].join()));
   // Restored from a backup: another epoch, and a is younger.
   api.snapshot = snapshot({ position: "f-3", members: [member("a", 4, "restored"), member("b")] });
-  link.receive({ type: "system.stale", id: "e-11", channel: "workspace:ws_01", kind: "member", aggregate: "a", cause: "c1", at: "t" });
-  link.receive({ type: "system.resync", reason: "epoch_changed", id: "f-3" }, { ...events.joined(0, member("c")), id: "f-4" });
+  link.receive(events.stale(11, "a"));
+  link.receive(
+    { type: "system.resync", reason: "epoch_changed", id: "f-3" },
+    { ...events.joined(0, member("c")), id: "f-4" },
+  );
   await clock.advance(0);
   expect(seen).toEqual(["a,b,c"]);
   expect(stores.membersStore.state.get("a")).toMatchObject({ version: 4, name: "restored" });
@@ -100,7 +107,13 @@ test("an equal snapshot updates nothing", () => {
   const stores = createStores(harness().rt);
   stores.hydrate(snapshot());
   let updates = 0;
-  for (const store of [stores.membersStore, stores.rolesStore, stores.roomsStore, stores.workspaceStore, stores.presenceStore])
+  for (const store of [
+    stores.membersStore,
+    stores.rolesStore,
+    stores.roomsStore,
+    stores.workspaceStore,
+    stores.presenceStore,
+  ])
     store.subscribe(() => void updates++);
   stores.hydrate(structuredClone(snapshot()));
   expect(updates).toBe(0);
@@ -130,13 +143,20 @@ test("presence: the whole set with hello, then who comes and goes", async () => 
   expect([...stores.presenceStore.state].sort()).toEqual(["b", "c"]);
 });
 
-test("stale and healed", async () => {
+test("an aggregate is stale as long as one of its causes is", async () => {
   const { link, stores } = await live();
-  link.receive({ type: "system.stale", id: "e-11", channel: "workspace:ws_01", kind: "member", aggregate: "a", cause: "c1", at: "t" });
-  await settled();
-  expect(stores.staleStore.state.get("a")).toEqual({ cause: "c1", at: "t" });
-  link.receive({ type: "system.healed", id: "e-12", channel: "workspace:ws_01", kind: "member", aggregate: "a", cause: "c1", at: "t" });
-  await settled();
+  const of = async (...received: object[]) => {
+    link.receive(...received);
+    await settled();
+    return stores.staleStore.state.get("a");
+  };
+  const first = { kind: "member", cause: "cause-11", at: "2026-11-23T09:30:14.123Z" };
+  expect(await of(events.stale(11, "a"))).toEqual(first);
+  expect(await of(events.stale(12, "a"))).toEqual(first);
+  expect(await of(events.healed(13, "a", "cause-11"))).toMatchObject({ cause: "cause-12" });
+  expect(await of(events.healed(14, "a", "cause-11"))).toMatchObject({ cause: "cause-12" });
+  expect(await of(events.healed(15, "a", "cause-12"))).toBeUndefined();
+  expect(await of(events.healed(16, "b", "cause-1"))).toBeUndefined();
   expect(stores.staleStore.state.size).toBe(0);
 });
 

@@ -27,7 +27,9 @@ export function compile(files: Record<string, string>, options: ts.CompilerOptio
   const program = ts.createProgram([...given.keys()], all, host);
   return ts.getPreEmitDiagnostics(program).map((diagnostic) => {
     const { file, start = 0, messageText } = diagnostic;
-    const line = file ? `${file.fileName.slice(root.length + 1)}:${ts.getLineAndCharacterOfPosition(file, start).line + 1}` : "";
+    const line = file
+      ? `${file.fileName.slice(root.length + 1)}:${ts.getLineAndCharacterOfPosition(file, start).line + 1}`
+      : "";
     return `${line} ${ts.flattenDiagnosticMessageText(messageText, " ")}`;
   });
 }

@@ -80,6 +80,19 @@ export const events = {
     type: "room.message.deleted",
     message: { id, version: version + 1 },
   }),
+  stale: (offset: number, aggregate: string) => ({
+    ...log(offset, "workspace:ws_01"),
+    type: "system.stale",
+    kind: "member",
+    aggregate,
+  }),
+  healed: (offset: number, aggregate: string, cause: string) => ({
+    ...log(offset, "workspace:ws_01"),
+    type: "system.healed",
+    kind: "member",
+    aggregate,
+    cause,
+  }),
   online: (memberId: string, online: boolean) => ({
     type: "presence.update",
     channel: "workspace:ws_01",
@@ -115,7 +128,12 @@ export class FakeApi {
     if (url.pathname.endsWith("/snapshot")) return Response.json(this.snapshot);
     const limit = Number(url.searchParams.get("limit"));
     const before = url.searchParams.get("before");
-    const end = before ? Math.max(0, this.messages.findIndex(({ id }) => id === before)) : this.messages.length;
+    const end = before
+      ? Math.max(
+          0,
+          this.messages.findIndex(({ id }) => id === before),
+        )
+      : this.messages.length;
     return Response.json({ messages: this.messages.slice(Math.max(0, end - limit), end) });
   }
 }
