@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// adminMux answers on the admin listener: liveness and readiness.
+// adminMux answers on the admin listener: liveness, readiness and metrics for
+// machines, the console for operators.
 func (a *App) adminMux() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -18,6 +19,7 @@ func (a *App) adminMux() http.Handler {
 		writeJSON(w, status, checks)
 	})
 	a.withMetrics(mux)
+	mux.Handle("/", a.console)
 	return mux
 }
 

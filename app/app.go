@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 
 	"github.com/orbit/realtime/app/demo"
+	"github.com/orbit/realtime/app/telemetry"
 	"github.com/orbit/realtime/config"
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/handlers"
@@ -37,6 +38,8 @@ var (
 	_ presence.Broadcaster = (*hub.Hub)(nil)
 	_ presence.Record      = (*store.Store)(nil)
 	_ console.Queue        = (*store.Store)(nil)
+	_ console.Sessions     = (*hub.Hub)(nil)
+	_ console.Monitor      = (*telemetry.Monitor)(nil)
 	_ auth.Sessions        = (*auth.CookieSessions)(nil)
 )
 
@@ -54,6 +57,7 @@ type App struct {
 	pipeline *pipeline.Pipeline
 	sockets  *ws.Server
 	polls    *poll.Server
+	console  *console.Console
 	watch
 
 	public, admin                 *http.Server

@@ -67,6 +67,7 @@ func (a *App) crash(end context.CancelFunc) error {
 	a.publicListener.Close()
 	a.demo.Cut()
 	_ = a.public.Close() // its connections are gone
+	a.console.Close()
 	_ = a.admin.Close()
 	a.release()
 

@@ -90,7 +90,11 @@ func (a *App) wire() error {
 	if a.demo != nil {
 		a.withDemo(engine)
 	}
+	if err := a.wireConsole(); err != nil {
+		return err
+	}
 	a.admin = server(a.adminMux())
+	a.admin.RegisterOnShutdown(a.console.Close)
 	return nil
 }
 
