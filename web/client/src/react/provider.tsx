@@ -19,7 +19,7 @@ interface OwnClient extends Common, Omit<RealtimeOptions, "position"> {
   readonly client?: never;
 }
 
-/** A client that was made elsewhere. It is started here, and closed by whoever made it. */
+/** A client that was made elsewhere. It is started here, and closed by whoever made it. Its providers share their stores. */
 interface GivenClient extends Common {
   readonly client: Realtime;
 }
@@ -66,9 +66,16 @@ function keyOf({ client, ...options }: RealtimeProviderProps): unknown {
   return `${workspace} ${baseUrl}`;
 }
 
+/** Stores of clients that were made elsewhere: as long as the client lives, whoever mounts. */
+const storesOf = new WeakMap<Realtime, Stores>();
+
 function make(props: RealtimeProviderProps, latest: { readonly current: RealtimeProviderProps }): Made {
-  const stores = createStores(props.client ?? createOwn(props as OwnClient, latest as { readonly current: OwnClient }));
-  if (props.initialSnapshot) stores.hydrate(props.initialSnapshot);
+  let stores = props.client && storesOf.get(props.client);
+  if (!stores) {
+    stores = createStores(props.client ?? createOwn(props as OwnClient, latest as { readonly current: OwnClient }));
+    if (props.client) storesOf.set(props.client, stores);
+    if (props.initialSnapshot) stores.hydrate(props.initialSnapshot);
+  }
   return { key: keyOf(props), stores, initial: statesOf(stores) };
 }
 

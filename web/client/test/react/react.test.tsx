@@ -229,14 +229,26 @@ test("other props change nothing, and onAuthRequired is always the latest", asyn
   expect(asked).toEqual(["second"]);
 });
 
-test("a client of one's own is started, and left open", async () => {
+test("a client of one's own is started and left open; what is known of it stays", async () => {
   const { createRealtime } = await import("../../src/index.js");
   const client = createRealtime(options());
-  const { unmount } = await mount(<RealtimeProvider client={client} />, StrictMode);
+  function Count() {
+    return <p>{useMembers().length} members</p>;
+  }
+  const ui = (
+    <RealtimeProvider client={client}>
+      <Count />
+    </RealtimeProvider>
+  );
+  const { unmount } = await mount(ui, StrictMode);
   expect(client.status).toBe("live");
   unmount();
+  await receive(events.joined(11, member("c")));
+  render(ui);
+  expect(screen.getByText("3 members")).toBeTruthy();
   await quiet();
   expect(open()).toHaveLength(1);
+  expect(api.requests).toEqual(["snapshot"]);
   client.close();
 });
 
