@@ -4,7 +4,7 @@ import type { Subscriptions } from "./subscriptions.js";
 import type { ClientMessage, End, Link, OpenRequest, Transport } from "./transports/transport.js";
 
 /** Silence longer than this many heartbeats means that the link is dead. */
-const DEAD_AFTER_HEARTBEATS = 1.5;
+export const DEAD_AFTER_HEARTBEATS = 1.5;
 
 export interface ConnectionOwner {
   onEvent(connection: Connection, event: ServerEvent): void;
@@ -62,7 +62,10 @@ export class Connection {
   check(): void {
     if (this.#closed) return;
     const silence = this.clock.now() - this.#heard;
-    if (silence < this.#limitMs) return this.#watch();
+    if (silence < this.#limitMs) {
+      this.#link?.check?.();
+      return this.#watch();
+    }
     this.close(false);
     this.owner.onEnd(this, { reason: `nothing came for ${silence} ms` });
   }

@@ -8,6 +8,8 @@ import { Inbox } from "./inbox.js";
 import { Listeners } from "./listeners.js";
 import { localStorageOrNull, Preference, type KeyValueStorage } from "./preference.js";
 import { Rooms } from "./rooms.js";
+import { lazilyShared } from "./shared/lazy.js";
+import { browserTabs, type Tabs } from "./shared/tabs.js";
 import { fetchSnapshot, type Snapshot } from "./snapshot.js";
 import type { Status, StatusInfo } from "./status.js";
 import { poll } from "./transports/poll.js";
@@ -28,6 +30,12 @@ export interface RealtimeOptions {
   readonly snapshot?: (signal: AbortSignal) => Promise<Snapshot>;
   /** What to try, in this order. Default: `[websocket, sse, poll]`. */
   readonly transports?: readonly Transport[];
+  /**
+   * Whether all tabs of one person share one connection. `auto` (default): on SSE
+   * and long poll, of which browsers allow six at a time over HTTP/1.1; `always`:
+   * on WebSocket as well; `never`.
+   */
+  readonly share?: "auto" | "always" | "never";
   /** How long a transport may be silent before it is live, in milliseconds. Default 8000. */
   readonly openTimeoutMs?: number;
   /**
@@ -48,6 +56,8 @@ export interface RealtimeOptions {
   readonly random?: () => number;
   /** Default: the browser's. */
   readonly environment?: Environment;
+  /** What tabs share a connection by. Default: Web Locks and BroadcastChannel, where they are; `null`: nothing. */
+  readonly tabs?: Tabs | null;
 }
 
 export interface EventMeta {
@@ -143,9 +153,11 @@ export function createRealtime(options: RealtimeOptions): Realtime {
   const inWorkspace = (path: string) => url(`workspaces/${encodeURIComponent(workspace)}/${path}`);
   const getSnapshot = options.snapshot ?? ((signal) => fetchSnapshot(inWorkspace("snapshot"), fetch, signal));
 
-  const transports = (options.transports ?? [websocket, sse, poll]).filter(
-    (transport) => transport.supported?.({ fetch, WebSocket }) ?? true,
-  );
+  const { share = "auto", tabs = browserTabs(), openTimeoutMs = 8000 } = options;
+  const isShared = ({ shareable }: Transport) => share === "always" || (share === "auto" && shareable);
+  const transports = (options.transports ?? [websocket, sse, poll])
+    .filter((transport) => transport.supported?.({ fetch, WebSocket }) ?? true)
+    .map((transport) => (tabs && isShared(transport) ? lazilyShared(transport, tabs, clock, openTimeoutMs) : transport));
   if (transports.length === 0) throw new Error("orbit: none of the transports can work here");
 
   const storage = options.storage === undefined ? localStorageOrNull() : options.storage;
@@ -155,10 +167,10 @@ export function createRealtime(options: RealtimeOptions): Realtime {
       WebSocket,
       transports,
       clock,
-      openTimeoutMs: options.openTimeoutMs ?? 8000,
+      openTimeoutMs,
       random: options.random ?? Math.random,
       environment: options.environment ?? browserEnvironment,
-      preference: new Preference(storage, `orbit:transport:${base.origin}`, clock),
+      preference: new Preference(storage, `orbit:transport:${url("", {}).href}`, clock),
       url: (path, query) => url(path, { workspace, catalog: CATALOG_HASH, ...query }),
       snapshot: () => (snapshots.size > 0 ? getSnapshot : null),
       onSignIn: options.onAuthRequired,

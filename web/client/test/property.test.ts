@@ -2,46 +2,12 @@ import { expect, test } from "vitest";
 import { createRealtime, type RoomHandle, type ServerEvent } from "../src/index.js";
 import { FakeClock, seeded } from "./support/clock.js";
 import { FakeEnvironment, FakeStorage } from "./support/harness.js";
+import { offsetOf, Witness } from "./support/witness.js";
 import { NO_FAULTS, World } from "./support/world.js";
 
 const RUNS = Number(process.env.ORBIT_RUNS ?? 500);
 const ROOMS = ["a", "b", "c"];
 const FAULTS = { blocked: 0.2, hung: 0.1, drop: 0.03, stall: 0.01, repeat: 0.1, http: 0.2, trim: 0.02 };
-
-const offsetOf = (id: string) => Number(id.split("-")[1]);
-
-/** Checks one channel's entries: each once, in order, none missing but what a snapshot has. */
-class Witness {
-  snapshot = 0; // what lies up to here is in a snapshot
-  constructor(
-    private readonly world: World,
-    private readonly channel: string,
-    public have: number,
-  ) {}
-
-  #next(after: number): number | undefined {
-    return this.world.log.find(({ offset, channel }) => offset > after && channel === this.channel)?.offset;
-  }
-
-  saw(offset: number): void {
-    // A room's entries may go on from any place within what the snapshot has:
-    // the page fetches the room's messages anew.
-    if (offset <= this.snapshot && this.channel.startsWith("room:")) expect(offset).toBeGreaterThan(this.have);
-    else
-      expect([this.#next(this.have), this.#next(Math.max(this.have, this.snapshot))], this.channel).toContain(offset);
-    this.have = offset;
-  }
-
-  /** A snapshot covers what lies before it. */
-  covered(offset: number): void {
-    this.snapshot = offset;
-    if (!this.channel.startsWith("room:")) this.have = offset;
-  }
-
-  complete(): void {
-    expect(this.#next(Math.max(this.have, this.snapshot)), `missing on ${this.channel}`).toBeUndefined();
-  }
-}
 
 // The ideal log is what the world appended. Whatever the network does to links,
 // requests and the machine, the client delivers it once and in order.

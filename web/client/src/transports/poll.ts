@@ -11,6 +11,7 @@ interface Answer {
 /** Long poll, for networks that let no stream through: one request after the other. */
 export const poll: Transport = {
   name: "poll",
+  shareable: true,
   open(request: OpenRequest, sink: Sink): Link {
     const aborted = new AbortController();
     run(request, sink, aborted.signal).catch((error: unknown) => aborted.signal.aborted || sink.end(endOf(error)));

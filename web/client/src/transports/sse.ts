@@ -10,6 +10,7 @@ import { endOf } from "./end.js";
  */
 export const sse: Transport = {
   name: "sse",
+  shareable: true,
   open(request: OpenRequest, sink: Sink): Link {
     const aborted = new AbortController();
     read(request, sink, aborted.signal)

@@ -4,6 +4,11 @@ import type { ServerEvent } from "../generated/events.js";
 export interface Transport {
   /** Shown to people, and remembered in storage. */
   readonly name: string;
+  /**
+   * Whether tabs share a link unless they are told otherwise: browsers allow six
+   * of its kind to one server, over HTTP/1.1. Default: no.
+   */
+  readonly shareable?: boolean;
   /** Whether it can work here at all. Default: yes. */
   supported?(tools: Tools): boolean;
   /**
@@ -50,6 +55,8 @@ export interface End {
 export interface Link {
   /** Absent: rooms are fixed when the link is opened. */
   send?(message: ClientMessage): void;
+  /** Finds out, if it can, whether the link is alive: the page was out of sight. */
+  check?(): void;
   /** `leaving`: the user is going, rather than coming back at once; presence shows it without delay. */
   close(leaving: boolean): void;
 }

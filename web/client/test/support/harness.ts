@@ -22,7 +22,7 @@ export class FakeLink {
   }
 
   get rooms() {
-    return this.url.searchParams.get("rooms")?.split(",") ?? [];
+    return this.url.searchParams.get("rooms")?.split(",").filter(Boolean) ?? [];
   }
 
   receive(...events: unknown[]) {
@@ -114,6 +114,7 @@ export function harness(options: Partial<RealtimeOptions> = {}, names = ["websoc
   };
   const transports = names.map((name): Transport => ({
     name,
+    shareable: name !== "websocket",
     open(request, sink) {
       const link = new FakeLink(name, request, sink);
       links.push(link);

@@ -35,6 +35,7 @@ export class World {
   #epoch = "e1";
   #floor = 0; // entries up to here are gone
   #sessions = new Set<Session>();
+  readonly online = new Set<string>();
 
   constructor(
     readonly clock: Clock,
@@ -58,9 +59,22 @@ export class World {
     this.#sessions.forEach((session) => session.heartbeat());
   }
 
+  /** Somebody comes or goes. */
+  flip(memberId: string): void {
+    const online = !this.online.delete(memberId);
+    if (online) this.online.add(memberId);
+    this.#sessions.forEach((session) => session.presence(memberId, online));
+  }
+
+  /** How many sessions there are. */
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
   transport(name: string): Transport {
     return {
       name,
+      shareable: name !== "websocket",
       open: (request, sink) => {
         const session = new Session(this, request, sink, () => this.#sessions.delete(session));
         this.#sessions.add(session);
@@ -122,7 +136,7 @@ class Session {
   ) {
     const query = request.url("fake").searchParams;
     const position = query.get("position");
-    const rooms = query.get("rooms")?.split(",") ?? [];
+    const rooms = query.get("rooms")?.split(",").filter(Boolean) ?? [];
     const { at, resync } = world.resolve(position);
     this.#at = at;
     this.#rooms = new Set(rooms.map((room) => `room:${room}`));
@@ -134,7 +148,8 @@ class Session {
     }
     const resumed = position !== null && !resync;
 
-    this.#put([{ type: "system.hello", id: world.id(at), resumed, rooms, presence: [], heartbeatMs: 2000 }]);
+    const hello = { member: { id: "mem_1" }, presence: [...world.online], heartbeatMs: 2000 };
+    this.#put([{ type: "system.hello", id: world.id(at), resumed, rooms, ...hello }]);
     if (resync) this.#put([{ type: "system.resync", reason: resync, id: world.id(at) }]);
     this.wake();
     this.#put([{ type: "system.live" }]);
@@ -148,6 +163,10 @@ class Session {
     );
     this.#at = this.world.head;
     this.#put(events);
+  }
+
+  presence(memberId: string, online: boolean): void {
+    this.#put([{ type: "presence.update", channel: "workspace:ws_1", memberId, online }]);
   }
 
   heartbeat(): void {
@@ -217,7 +236,7 @@ class Session {
       batches = [this.#before[Math.floor(this.world.random() * this.#before.length)]!, ...batches];
     for (const batch of batches) {
       if (!this.#open) return;
-      if (batch.every((event) => (event as ServerEvent).channel)) this.#before.push(batch);
+      if (batch.every((event) => (event as ServerEvent).channel && (event as ServerEvent).id)) this.#before.push(batch);
       this.sink.alive();
       this.sink.receive(batch as ServerEvent[]);
     }
