@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { BrowserContext, CDPSession } from "playwright-core";
+import type { BrowserContext } from "playwright-core";
 import type { Seen, TabOptions } from "../page/tab.js";
 import type { Fault, Kind } from "./faults.js";
 import type { Tab } from "./tab.js";
@@ -26,7 +26,7 @@ const faults: Partial<Record<Kind, readonly Fault[]>> = {
 export class Chaos {
   /** What tabs had been given that are closed by now. */
   readonly closed: Seen[][] = [];
-  #frozen = new Map<Tab, CDPSession>();
+  #frozen = new Set<Tab>();
   #opened = 0;
 
   constructor(
@@ -45,6 +45,7 @@ export class Chaos {
       [8, "a fault", () => this.#fault()],
       [6, "healed", () => proxy.heal()],
       [4, "cut", () => proxy.cut(this.#pick(["all", "websocket", "sse", "poll"]))],
+      [2, "lost", () => proxy.lose()],
       [1, "unplugged", () => proxy.unplug()],
       [
         1,
@@ -102,17 +103,15 @@ export class Chaos {
 
   async #freeze(tab: Tab): Promise<void> {
     if (this.#frozen.has(tab)) return;
-    const devtools = await tab.context.newCDPSession(tab.page);
-    this.#frozen.set(tab, devtools);
-    await devtools.send("Page.setWebLifecycleState", { state: "frozen" });
+    this.#frozen.add(tab);
+    await tab.freeze();
   }
 
   async #thaw(): Promise<void> {
-    const [tab, devtools] = [...this.#frozen][0] ?? [];
-    if (!tab || !devtools) return;
+    const [tab] = this.#frozen;
+    if (!tab) return;
     this.#frozen.delete(tab);
-    await devtools.send("Page.setWebLifecycleState", { state: "active" });
-    await devtools.detach();
+    await tab.thaw();
   }
 
   #pause(upToMs: number): Promise<void> {

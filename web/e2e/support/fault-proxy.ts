@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { basename, extname, join } from "node:path";
-import type { Duplex } from "node:stream";
+import type { Duplex, Writable } from "node:stream";
 import { Flow, kindOf, kinds, type Fault, type Kind } from "./faults.js";
 
 const contentTypes: Record<string, string> = { ".html": "text/html", ".js": "text/javascript" };
@@ -65,6 +65,12 @@ export class FaultProxy {
   cut(which: Kind | "all" = "all"): void {
     this.note(`cut ${which}`);
     for (const flow of this.#flows.keys()) if (which === "all" || flow.kind === which) flow.cut();
+  }
+
+  /** Forgets the open connections, as a router does that was switched off and on: both ends learn nothing. */
+  lose(): void {
+    this.note("lose all");
+    for (const flow of this.#flows.keys()) flow.lose();
   }
 
   /** The plug is pulled: what is open is reset, and so is whatever comes. */
@@ -145,7 +151,7 @@ export class FaultProxy {
     for await (const chunk of answer as AsyncIterable<Buffer>) {
       await flow.passing(chunk.length, true);
       if (buffer) kept.push(chunk);
-      else if (!res.write(chunk)) await new Promise((resolve) => res.once("drain", resolve).once("close", resolve));
+      else if (!res.write(chunk)) await drained(res);
     }
     if (!answer.complete) throw new Error("the server broke off");
     if (buffer) head();
@@ -181,7 +187,7 @@ export class FaultProxy {
   async #pump(flow: Flow, from: Duplex, to: Duplex, down: boolean): Promise<void> {
     for await (const chunk of from as AsyncIterable<Buffer>) {
       await flow.passing(chunk.length, down);
-      if (!to.write(chunk)) await new Promise((resolve) => to.once("drain", resolve).once("close", resolve));
+      if (!to.write(chunk)) await drained(to);
     }
     to.end();
   }
@@ -197,6 +203,18 @@ export class FaultProxy {
       res.writeHead(404, { "Content-Type": "text/html" }).end("<!doctype html><title>Elsewhere</title>");
     }
   }
+}
+
+/** Resolves when more can be written, or when nothing can be anymore. */
+function drained(to: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      to.off("drain", done).off("close", done);
+      resolve();
+    };
+    if (to.destroyed) resolve();
+    else to.on("drain", done).on("close", done);
+  });
 }
 
 function requestHead({ method, url, rawHeaders }: IncomingMessage, stripUpgrade = false): string {

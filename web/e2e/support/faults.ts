@@ -33,6 +33,7 @@ export interface Fault {
 export class Flow {
   readonly #cut = new AbortController();
   #passed = 0;
+  #lost = false;
   #wake = () => {};
 
   constructor(
@@ -53,6 +54,11 @@ export class Flow {
   cut(): void {
     this.#cut.abort(new Error("cut"));
     this.#wake();
+  }
+
+  /** Hangs for good: one end is gone, and nothing tells the other. */
+  lose(): void {
+    this.#lost = true;
   }
 
   changed(): void {
@@ -78,7 +84,8 @@ export class Flow {
   }
 
   async #unhung(): Promise<void> {
-    while (this.fault.hang && !this.signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve));
+    while ((this.fault.hang || this.#lost) && !this.signal.aborted)
+      await new Promise<void>((resolve) => (this.#wake = resolve));
     this.signal.throwIfAborted();
   }
 }

@@ -1,4 +1,4 @@
-import type { BrowserContext, Page } from "playwright-core";
+import type { BrowserContext, CDPSession, Page } from "playwright-core";
 import { expect, vi } from "vitest";
 import type { Seen, StatusSeen, TabOptions } from "../page/tab.js";
 
@@ -10,6 +10,7 @@ export const eventually = <T>(condition: () => T | Promise<T>, timeout = 20_000)
 export class Tab {
   /** What the page said on its console, and errors nobody caught. */
   readonly console: string[] = [];
+  #debugger: CDPSession | null = null;
 
   private constructor(
     readonly page: Page,
@@ -58,6 +59,24 @@ export class Tab {
   async has(cause: string, timeout?: number): Promise<void> {
     const delivered = () => this.page.evaluate((cause) => window.tab.seen.some((seen) => seen.cause === cause), cause);
     await eventually(async () => expect(await delivered(), `${cause} was delivered`).toBe(true), timeout);
+  }
+
+  /**
+   * Stops all that runs in the page, timers too; the browser keeps its
+   * connections. By the debugger, because Page.setWebLifecycleState doesn't
+   * freeze what can be seen, and to Playwright every page can be seen.
+   */
+  async freeze(): Promise<void> {
+    this.#debugger = await this.context.newCDPSession(this.page);
+    await this.#debugger.send("Debugger.enable");
+    await this.#debugger.send("Debugger.pause");
+  }
+
+  /** Nothing happens if it isn't frozen. */
+  async thaw(): Promise<void> {
+    const session = this.#debugger;
+    this.#debugger = null;
+    await session?.detach(); // and what was paused goes on
   }
 
   /** A request by the page itself, as its buttons would make it. */

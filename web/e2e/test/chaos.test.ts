@@ -18,12 +18,20 @@ test.skipIf(!inject("chromium"))(
     for (let i = 0; i < 5; i++) await chaos.openTab();
 
     let over = false;
-    const flood = (async () => {
-      while (!over) {
-        await world.say().catch(() => sleep(50)); // no server: whether it was said, the log will tell
-        await sleep(5);
-      }
-    })();
+    // No server: whether it was said or renamed all the same, the log will tell.
+    const repeatedly = async (act: () => Promise<unknown>, pauseMs: number) => {
+      while (!over)
+        await act().then(
+          () => sleep(pauseMs),
+          () => sleep(50),
+        );
+    };
+    const rename = () => world.owner.command("PATCH", "/workspaces/acme", { name: `Acme ${Date.now()}` });
+    const flood = Promise.all([
+      repeatedly(() => world.say(), 5),
+      repeatedly(() => world.say(), 20),
+      repeatedly(rename, 30),
+    ]);
     try {
       const end = Date.now() + seconds * 1000;
       while (Date.now() < end) await chaos.step();

@@ -32,20 +32,45 @@ test.for(["websocket", "sse", "poll"] as const)(
     const tab = await world.tab(await world.profile("guest"), { transports: [only] });
     await tab.reaches("live");
     await world.say(3);
-    const devtools = await tab.context.newCDPSession(tab.page);
-    const be = (state: "frozen" | "active") => devtools.send("Page.setWebLifecycleState", { state });
 
     // The browser keeps the connection of a frozen page, and what came waits in it.
-    await be("frozen");
+    await tab.freeze();
     await world.say(5);
-    await be("active");
+    await tab.thaw();
     await world.expectComplete();
 
-    await be("frozen");
+    await tab.freeze();
     await world.say(5);
     world.proxy.cut();
     await world.say(5);
-    await be("active");
+    await tab.thaw();
+    await world.expectComplete();
+  },
+);
+
+test.for(["websocket", "sse", "poll"] as const)(
+  "a hidden tab whose timers are late, and whose connection died without a word, over %s",
+  async (only, { world }) => {
+    const profile = await world.profile("guest");
+    await profile.addInitScript(() => {
+      const { setTimeout } = window;
+      let lateMs = 60_000; // as browsers throttle tabs that were hidden for long
+      document.addEventListener("visibilitychange", () => (lateMs = 0), { capture: true });
+      window.setTimeout = ((fn: () => void, ms = 0) =>
+        setTimeout(fn, ms < 100 ? ms : ms + lateMs)) as typeof setTimeout;
+    });
+    const tab = await world.tab(profile, { transports: [only] });
+    await tab.reaches("live");
+    await world.say(3);
+    await world.expectComplete();
+
+    world.proxy.lose();
+    const since = Date.now();
+    await world.say(5);
+    await eventually(() => expect(Date.now() - since).toBeGreaterThan(2500)); // more than a heartbeat and a half
+    expect(await tab.status()).toMatchObject({ status: "live" }); // it can't know
+    await tab.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange"))); // somebody looks
+    await tab.reaches("live");
     await world.expectComplete();
   },
 );
