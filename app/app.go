@@ -40,6 +40,8 @@ var (
 	_ console.Queue        = (*store.Store)(nil)
 	_ console.Sessions     = (*hub.Hub)(nil)
 	_ console.Monitor      = (*telemetry.Monitor)(nil)
+	_ console.Previewer    = (*pipeline.Previewer)(nil)
+	_ console.Aggregates   = (*pipeline.Previewer)(nil)
 	_ auth.Sessions        = (*auth.CookieSessions)(nil)
 )
 

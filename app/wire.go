@@ -10,6 +10,7 @@ import (
 	"github.com/orbit/realtime/app/demo"
 	"github.com/orbit/realtime/app/telemetry"
 	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/handlers"
 	"github.com/orbit/realtime/pipeline"
 	"github.com/orbit/realtime/transport/api"
 	"github.com/orbit/realtime/transport/auth"
@@ -46,6 +47,7 @@ func (a *App) wire() error {
 	a.pipeline, err = pipeline.New(a.store, a.projectors, pipeline.Config{
 		Lanes:          cfg.Lanes,
 		OnAppended:     a.relay,
+		Concerns:       handlers.Concerns,
 		HandlerTimeout: cfg.HandlerTimeout,
 		Retry:          pipeline.RetryConfig{Budget: cfg.RetryBudget},
 		SafetyPoll:     cfg.SafetyPoll,

@@ -32,6 +32,10 @@ type Reader interface {
 	Messages(ctx context.Context, workspaceID, roomID, before string, limit int) ([]Message, error)
 	Notification(ctx context.Context, workspaceID, id string) (Notification, error)
 
+	// Stale lists what tabs were told is stale and have not been told is healed,
+	// of one workspace: the oldest failures first, at most 1,000.
+	Stale(ctx context.Context, workspaceID string) ([]Stale, error)
+
 	// LogState tells where a workspace's log stands.
 	LogState(ctx context.Context, workspaceID string) (LogState, error)
 }

@@ -17,6 +17,19 @@ type Snapshot struct {
 	Subscription Subscription `json:"subscription"`
 	Rooms        []Room       `json:"rooms"`    // those the member may read
 	Presence     []string     `json:"presence"` // ids of members online, sorted
+	// Stale is what system.stale was sent for, and system.healed not yet. What
+	// the snapshot says of these is up to date; changes to come may not arrive.
+	Stale []Stale `json:"stale"`
+}
+
+// Stale is an aggregate that is stale, because of one change that could not be
+// projected. It may be listed more than once, with a cause each.
+type Stale struct {
+	Kind      string `json:"kind"`      // workspace, member, role, team, subscription, room, message or notification
+	Aggregate string `json:"aggregate"` // its id
+	Cause     string `json:"cause"`     // the domain event that could not be projected
+	// Channels are those that were told.
+	Channels []Channel `json:"-"`
 }
 
 // SnapshotMe says which of the members asks.
@@ -57,7 +70,12 @@ func (c Commands) Snapshot(ctx context.Context, by Actor, online func(workspaceI
 			return err
 		}
 		rooms, err := r.Rooms(ctx, id)
+		if err != nil {
+			return err
+		}
 		snap.Rooms = slices.DeleteFunc(rooms, func(room Room) bool { return !room.Admits(st.member.ID) })
+		stale, err := r.Stale(ctx, id)
+		snap.Stale = slices.DeleteFunc(stale, func(s Stale) bool { return !snap.told(s) })
 		return err
 	})
 	if err != nil {
@@ -65,6 +83,22 @@ func (c Commands) Snapshot(ctx context.Context, by Actor, online func(workspaceI
 	}
 	snap.Presence = append([]string{}, online(snap.Workspace.ID)...)
 	return snap, nil
+}
+
+// told reports whether the member whose snapshot this is may get one of the
+// channels that were told.
+func (snap Snapshot) told(s Stale) bool {
+	return slices.ContainsFunc(s.Channels, func(c Channel) bool {
+		switch c.Kind() {
+		case KindWorkspace:
+			return true
+		case KindMember:
+			return c.ID() == snap.Me.MemberID
+		case KindRoom:
+			return slices.ContainsFunc(snap.Rooms, func(room Room) bool { return room.ID == c.ID() })
+		}
+		return false
+	})
 }
 
 // Messages returns a page of the newest messages of a room that the actor may

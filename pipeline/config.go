@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,7 +20,11 @@ type Config struct {
 	// OnAppended is told of new log entries after their commit, in the order of
 	// each lane's commits. It must not block.
 	OnAppended func([]domain.Appended)
-	Retry      RetryConfig
+	// Concerns tells the channels whose tabs are old when an event can't be
+	// projected; they get system.stale. Its error, unless it is transient, says
+	// why nobody can be told. Default: nobody is.
+	Concerns func(ctx context.Context, read domain.Reader, ev domain.Event) ([]domain.Channel, error)
+	Retry    RetryConfig
 	// HandlerTimeout is how long one attempt of a projector may take (default 5 s).
 	HandlerTimeout time.Duration
 	// SafetyPoll is how long an idle lane sleeps at most (default 200 ms).

@@ -23,6 +23,7 @@ type Pipeline struct {
 	cfg        Config
 	bus        *Bus
 	retention  *Retention
+	operations *Operations
 	runner     *runner
 
 	lifecycle sync.Mutex // held by Start and Stop
@@ -65,8 +66,8 @@ func New(s *store.Store, projectors map[domain.EventType]domain.Projector, cfg C
 	return &Pipeline{
 		store: s, projectors: maps.Clone(projectors), cfg: cfg,
 		bus:       NewBus(s, BusConfig{OnAppended: cfg.OnAppended, SafetyPoll: cfg.SafetyPoll, Observer: cfg.Observer, Logger: cfg.Logger}),
-		retention: retention,
-		runner:    &runner{read: s.Reader(), logger: cfg.Logger},
+		retention: retention, operations: NewOperations(s, cfg.Logger),
+		runner: &runner{read: s.Reader(), logger: cfg.Logger},
 	}, nil
 }
 
@@ -85,7 +86,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 		}
 	}
 	lanes := p.subscribers()
-	poison := poisoner{ping: p.store.Ping, build: p.cfg.Build, node: p.cfg.Node, logger: p.cfg.Logger}
+	poison := poisoner{ping: p.store.Ping, concerns: p.concerns(), build: p.cfg.Build, node: p.cfg.Node, logger: p.cfg.Logger}
 	dispatch := dispatcher{projectors: p.projectors, runner: p.runner, observer: p.cfg.Observer}
 	router, err := newRouter(p.cfg, lanes, poison, dispatch, p.bus.logger)
 	if err != nil {
@@ -96,6 +97,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	p.bus.Start(ctx)
 	p.retention.Start(ctx)
+	p.operations.Start(ctx)
 	failed := make(chan error, 1)
 	go func() {
 		defer close(p.ended)
@@ -106,6 +108,17 @@ func (p *Pipeline) Start(ctx context.Context) error {
 		return nil
 	case err := <-failed:
 		return fmt.Errorf("run the router: %w", err)
+	}
+}
+
+// concerns is Config.Concerns over the database.
+func (p *Pipeline) concerns() func(context.Context, domain.Event) ([]domain.Channel, error) {
+	if p.cfg.Concerns == nil {
+		return nil
+	}
+	read := p.store.Reader()
+	return func(ctx context.Context, ev domain.Event) ([]domain.Channel, error) {
+		return p.cfg.Concerns(ctx, read, ev)
 	}
 }
 
@@ -136,6 +149,7 @@ func (p *Pipeline) Stop(ctx context.Context) error {
 // shutDown drains the lanes before it closes the router, because Router.Close
 // cancels the messages in hand before it waits for them (watermill#568).
 func (p *Pipeline) shutDown(ctx context.Context) error {
+	p.operations.Stop()
 	p.retention.Stop()
 
 	var draining errgroup.Group

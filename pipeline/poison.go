@@ -1,7 +1,10 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"time"
@@ -25,10 +28,12 @@ const patience = 3
 // here the poison row commits with the rest of the batch; if that fails, the
 // event is delivered again.
 type poisoner struct {
-	ping   func(context.Context) error // does the database answer?
-	build  string
-	node   string
-	logger *slog.Logger
+	ping func(context.Context) error // does the database answer?
+	// concerns tells whose tabs are old now; nil: nobody is told.
+	concerns func(context.Context, domain.Event) ([]domain.Channel, error)
+	build    string
+	node     string
+	logger   *slog.Logger
 }
 
 func (p poisoner) middleware(h message.HandlerFunc) message.HandlerFunc {
@@ -92,11 +97,47 @@ func (p poisoner) poison(msg *message.Message, err error, s *story) (domain.Pois
 		ev.Metadata = maps.Clone(ev.Metadata)
 		delete(ev.Metadata, store.MetaPoisonID)
 	}
+	told, untold, askErr := p.audience(msg.Context(), ev)
+	if askErr != nil {
+		return domain.Poison{}, askErr
+	}
 	now := time.Now().UTC()
 	return domain.Poison{
-		ID: id, State: domain.PoisonOpen, Event: ev, Projector: string(ev.Type),
+		ID: id, Told: told, Untold: untold, State: domain.PoisonOpen, Event: ev, Projector: string(ev.Type),
 		Error: errorText(err), ErrorClass: errorClass(err), ErrorChain: errorChain(err), Stack: panicStack(err),
 		Attempts: s.attempts, Build: p.build, Node: p.node,
 		PoisonedAt: now, UpdatedAt: now,
 	}, nil
+}
+
+// askTime bounds the question whose tabs are old.
+const askTime = 2 * time.Second
+
+// audience are the channels to tell of a failure, or why there are none. The
+// error is the database's, which is away.
+func (p poisoner) audience(ctx context.Context, ev domain.Event) (told []domain.Channel, untold string, err error) {
+	if p.concerns == nil {
+		return nil, "", nil
+	}
+	// What can't be projected may break this as well; then nobody is told, which
+	// reveals nothing.
+	defer func() {
+		if v := recover(); v != nil {
+			told, untold, err = nil, fmt.Sprintf("panic: %v", v), nil
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	told, err = p.concerns(ctx, ev)
+	switch {
+	case domain.IsTransient(err) || ctx.Err() != nil:
+		return nil, "", cmp.Or(err, ctx.Err())
+	case err != nil:
+		var coded *domain.Error
+		if errors.As(err, &coded) {
+			return nil, coded.Message, nil
+		}
+		return nil, err.Error(), nil
+	}
+	return told, "", nil
 }

@@ -26,12 +26,9 @@ func (d dispatcher) handle(msg *message.Message) error {
 	if err != nil {
 		return err
 	}
-	if !domain.ValidID(ev.WorkspaceID) {
-		return domain.InvalidField("workspace_id", "%q is not a workspace's id", ev.WorkspaceID)
-	}
-	project, ok := d.projectors[ev.Type]
-	if !ok {
-		return domain.InvalidField("type", "no projector for type %q", ev.Type)
+	project, err := projectorOf(d.projectors, ev)
+	if err != nil {
+		return err
 	}
 	began := time.Now()
 	events, err := d.runner.run(msg.Context(), project, ev)
@@ -49,6 +46,19 @@ func (d dispatcher) handle(msg *message.Message) error {
 		Kind: domain.AggregateOf(ev.Type), AggregateID: ev.AggregateID,
 		PoisonID: ev.Metadata[store.MetaPoisonID],
 	}, took: took})
+}
+
+// projectorOf finds an event's projector. The error is permanent: no such event
+// can be handled by this build.
+func projectorOf(table map[domain.EventType]domain.Projector, ev domain.Event) (domain.Projector, error) {
+	if !domain.ValidID(ev.WorkspaceID) {
+		return nil, domain.InvalidField("workspace_id", "%q is not a workspace's id", ev.WorkspaceID)
+	}
+	project, ok := table[ev.Type]
+	if !ok {
+		return nil, domain.InvalidField("type", "no projector for type %q", ev.Type)
+	}
+	return project, nil
 }
 
 // encode renders server events as log entries.

@@ -23,6 +23,22 @@ func (s *Store) PoisonByEvent(ctx context.Context, eventID string) (domain.Poiso
 	return one(ctx, conn{s.read, s.dialect}, "poison message", scanPoison, `SELECT `+poisonColumns+` FROM poison WHERE event_id = $1`, eventID)
 }
 
+// maxStale bounds what Stale lists: a workspace that has more is broken, not stale.
+const maxStale = 1000
+
+// Stale implements domain.Reader. What was discarded is left out: its tabs keep
+// their badge, but who comes anew has no old data.
+func (r reader) Stale(ctx context.Context, workspaceID string) ([]domain.Stale, error) {
+	return many(ctx, r.conn, func(scan scanner) (s domain.Stale, err error) {
+		var channels string
+		if err = scan(&s.Kind, &s.Aggregate, &s.Cause, &channels); err != nil {
+			return s, err
+		}
+		return s, fromJSON(channels, &s.Channels)
+	}, `SELECT kind, aggregate_id, event_id, stale FROM poison
+		WHERE workspace_id = $1 AND stale <> '[]' AND state IN ('open', 'requeued') ORDER BY seq, id LIMIT $2`, workspaceID, maxStale)
+}
+
 const poisonColumns = `id, state, version, fingerprint, place, kind, seq, told, stale, untold, ` + eventColumns + `,
 	projector, error, error_class, error_chain, stack, attempts, build, node, requeues, reason, poisoned_at, updated_at`
 

@@ -339,11 +339,31 @@ export interface Snapshot {
   readonly rooms: readonly Room[];
   /** ids of members online, sorted */
   readonly presence: readonly string[];
+  /**
+   * `stale` is what system.stale was sent for, and system.healed not yet. What
+   * the snapshot says of these is up to date; changes to come may not arrive.
+   */
+  readonly stale: readonly Stale[];
 }
 
 /** Says which of the members asks. */
 export interface SnapshotMe {
   readonly memberId: string;
+}
+
+/**
+ * An aggregate that is stale, because of one change that could not be
+ * projected. It may be listed more than once, with a cause each.
+ */
+export interface Stale {
+  /**
+   * workspace, member, role, team, subscription, room, message or notification
+   */
+  readonly kind: string;
+  /** its id */
+  readonly aggregate: string;
+  /** the domain event that could not be projected */
+  readonly cause: string;
 }
 
 /** Names an aggregate. */
