@@ -5,10 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/orbit/realtime/config"
 	"github.com/orbit/realtime/domain"
-	"github.com/orbit/realtime/handlers"
-	"github.com/orbit/realtime/pipeline"
 	"github.com/orbit/realtime/store"
 	"github.com/orbit/realtime/transport/console"
 )
@@ -23,7 +20,7 @@ func (a *App) wireConsole() error {
 	for i, o := range configured {
 		operators[i] = console.NewOperator(o.Name, console.Role(o.Role), o.Token)
 	}
-	ports := databasePorts(a.store, a.projectors, a.cfg.HandlerTimeout)
+	ports := storePorts(a.store)
 	ports.Monitor, ports.Sessions = a.monitor, a.hub
 	product := ""
 	if a.cfg.Demo {
@@ -38,10 +35,9 @@ func (a *App) wireConsole() error {
 	return nil
 }
 
-// databasePorts are the ports that need a database and no server.
-func databasePorts(s *store.Store, projectors map[domain.EventType]domain.Projector, timeout time.Duration) console.Ports {
-	previewer := pipeline.NewPreviewer(s, projectors, timeout, nil)
-	return console.Ports{Queue: s, Workspaces: s.Reader(), Tail: tail{s}, Previewer: previewer, Aggregates: previewer}
+// storePorts are the ports that need a database and no server.
+func storePorts(s *store.Store) console.Ports {
+	return console.Ports{Queue: s, Workspaces: s.Reader(), Tail: tail{s}}
 }
 
 // DirectConsole is the operators' side straight on the database, for the
@@ -49,7 +45,7 @@ func databasePorts(s *store.Store, projectors map[domain.EventType]domain.Projec
 // Whoever calls it is operator.
 func DirectConsole(s *store.Store, operator string) http.Handler {
 	return console.New(console.Config{
-		Ports:  databasePorts(s, handlers.Table(), config.Default().HandlerTimeout),
+		Ports:  storePorts(s),
 		Direct: &console.Caller{Operator: operator, Role: console.RoleDirect, Via: console.ViaDirect},
 		Build:  Build(),
 	})

@@ -26,7 +26,7 @@ func TestThePageLeavesProblemsToTheAPI(t *testing.T) {
 		{http.MethodHead, "/style.css", http.StatusOK, "text/css; charset=utf-8"},
 		{http.MethodPost, "/", http.StatusMethodNotAllowed, problem.ContentType},
 		{http.MethodGet, "/nothing", http.StatusNotFound, problem.ContentType},
-		{http.MethodGet, "/static/app.js", http.StatusNotFound, problem.ContentType},
+		{http.MethodGet, "/dist/app.js", http.StatusNotFound, problem.ContentType},
 		{http.MethodGet, "/v1/nothing", http.StatusNotFound, problem.ContentType},
 	} {
 		w := httptest.NewRecorder()

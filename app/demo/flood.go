@@ -16,6 +16,11 @@ import (
 // maxFlood is how many changes one flood makes at most.
 const maxFlood = 10_000
 
+// floodPace is the time between two changes: as fast as a very busy workspace,
+// rather than as the machine can. The page shows how long a change takes, not how
+// long the queue before it is.
+const floodPace = 2 * time.Millisecond
+
 // floodWait is how long the page may take to read a line of the answer.
 const floodWait = 10 * time.Second
 
@@ -54,7 +59,10 @@ func (r *run) flood(w http.ResponseWriter, req *http.Request, in floodInput) err
 		_ = control.SetWriteDeadline(time.Now().Add(floodWait)) // no connection, no deadline
 		return errors.Join(lines.Encode(v), control.Flush())
 	}
+	pace := time.NewTicker(floodPace)
+	defer pace.Stop()
 	for i := range in.Count {
+		<-pace.C
 		cause, err := changes[i%len(changes)](ctx, i+1)
 		if err == nil && cause != "" {
 			err = line(map[string]string{"cause": cause})

@@ -1,5 +1,5 @@
-// Package demo is the embedded demo page: plain files, no build step, nothing
-// fetched from elsewhere.
+// Package demo is the embedded demo page, as npm built it from src: dist is
+// committed, so that Go alone builds the binary. Nothing is fetched from elsewhere.
 package demo
 
 import (
@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-//go:embed static
-var static embed.FS
+//go:embed dist
+var dist embed.FS
 
 // policy allows what the page itself is made of, and its own server.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
@@ -60,12 +60,12 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 
 func load() map[string]asset {
 	assets := map[string]asset{}
-	entries, err := fs.ReadDir(static, "static")
+	entries, err := fs.ReadDir(dist, "dist")
 	if err != nil {
 		panic(err) // embedded: it is there or the binary isn't
 	}
 	for _, e := range entries {
-		data, err := fs.ReadFile(static, path.Join("static", e.Name()))
+		data, err := fs.ReadFile(dist, path.Join("dist", e.Name()))
 		if err != nil {
 			panic(err)
 		}

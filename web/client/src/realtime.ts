@@ -113,7 +113,7 @@ export interface Realtime {
   /**
    * Sends a request to `/v1/workspaces/{workspace}/{path}` as this client sends
    * its own: there, with its `fetch` and the session cookie. A command's answer
-   * has the header `Orbit-Event-Id`, for `until`.
+   * has the header `Orbit-Event-Id`, for `until`. `""` is the workspace itself.
    */
   request(path: string, init?: RequestInit): Promise<Response>;
   /** Connects. Does nothing while it runs. */
@@ -137,7 +137,6 @@ export function createRealtime(options: RealtimeOptions): Realtime {
 
   const deliver = (event: ServerEvent, replayed: boolean) => {
     for (const type of [event.type, "*"]) byType.get(type)?.emit(event as never, { replayed });
-    if (event.type === "system.healed") causes.heal(event.aggregate);
     if (!event.cause) return;
     causes.settle(event.cause, event.type === "system.stale" ? new StaleError(event.cause, event.aggregate) : null);
   };
@@ -151,7 +150,7 @@ export function createRealtime(options: RealtimeOptions): Realtime {
     if (query) url.search = new URLSearchParams(query).toString();
     return url;
   };
-  const inWorkspace = (path: string) => url(`workspaces/${encodeURIComponent(workspace)}/${path}`);
+  const inWorkspace = (path: string) => url(["workspaces", encodeURIComponent(workspace), path].filter(Boolean).join("/"));
   const getSnapshot = options.snapshot ?? ((signal) => fetchSnapshot(inWorkspace("snapshot"), fetch, signal));
 
   const { share = "auto", tabs = browserTabs(), openTimeoutMs = 8000 } = options;
