@@ -7,7 +7,6 @@ export type { KeyValueStorage } from "./preference.js";
 export { createRealtime } from "./realtime.js";
 export type { EventMeta, Realtime, RealtimeOptions, RoomHandle, RoomOptions } from "./realtime.js";
 export type { TabChannel, TabLocks, Tabs } from "./shared/tabs.js";
-export type { Snapshot } from "./snapshot.js";
 export type { Status, StatusInfo } from "./status.js";
 export { poll } from "./transports/poll.js";
 export { sse } from "./transports/sse.js";

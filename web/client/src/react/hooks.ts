@@ -7,6 +7,7 @@ import type {
   ServerEvent,
   ServerEventMap,
   ServerEventType,
+  Stale,
   Subscription,
   Team,
   Workspace,
@@ -14,7 +15,6 @@ import type {
 import type { EventMeta, Realtime } from "../realtime.js";
 import { notOpen, type RoomMessages } from "../stores/room.js";
 import type { RoomLease } from "../stores/rooms.js";
-import type { Stale } from "../stores/stale.js";
 import type { Connection, Stores } from "../stores/stores.js";
 import { useScope, useStore } from "./context.js";
 import { sorted } from "./sorted.js";
@@ -127,7 +127,7 @@ export function useConnection(select: (connection: Connection) => unknown = whol
   return useStore((s) => s.connectionStore, select);
 }
 
-/** Set while what is shown of the aggregate (a member, a role, …) is old, for the server can't project its last change. */
+/** Set while what is shown of the aggregate (a member, a role, …) is old, or may get so, for the server could not project a change. */
 export function useStale(aggregateId: Id): Stale | undefined {
   return useStore((s) => s.staleStore, at<Stale>(aggregateId));
 }

@@ -103,6 +103,6 @@ export function applySnapshot(state: State, snapshot: Snapshot): void {
   state.subscription.replace(snapshot.subscription);
   state.rooms.replace(snapshot.rooms);
   state.presence.replace(snapshot.presence);
-  state.stale.clear(); // it was read from the truth
+  state.stale.replace(snapshot.stale);
   for (const { id } of snapshot.rooms) state.messages.reopen(id);
 }

@@ -1,17 +1,10 @@
-import type { SystemHealedEvent, SystemStaleEvent } from "../generated/events.js";
+import type { Stale } from "../generated/events.js";
 import { Part } from "./part.js";
 
-/** Why what is shown of an aggregate is old: the first of its changes that the server could not project. */
-export interface Stale {
-  /** `workspace`, `member`, `role`, `team`, `subscription`, `room`, `message` or `notification`. */
-  readonly kind: string;
-  /** The change: the `Orbit-Event-Id` of the command's answer. */
-  readonly cause: string;
-  /** When it was made (RFC 3339). */
-  readonly at: string;
-}
-
-/** By aggregate. It is stale as long as one of its causes is. */
+/**
+ * By aggregate: why what is shown of it is old, or may get so. It is stale as
+ * long as one of its causes is; the first of them is shown.
+ */
 export class StaleAggregates extends Part<ReadonlyMap<string, Stale>> {
   #causes = new Map<string, Map<string, Stale>>();
 
@@ -19,25 +12,27 @@ export class StaleAggregates extends Part<ReadonlyMap<string, Stale>> {
     super(new Map());
   }
 
-  stale({ aggregate, kind, cause, at }: SystemStaleEvent): void {
+  stale({ kind, aggregate, cause }: Stale): void {
     const causes = this.#causes.get(aggregate) ?? new Map<string, Stale>();
     this.#causes.set(aggregate, causes);
     if (causes.has(cause)) return;
-    causes.set(cause, { kind, cause, at });
+    causes.set(cause, { kind, aggregate, cause });
     this.touch();
   }
 
-  healed({ aggregate, cause }: SystemHealedEvent): void {
+  healed({ aggregate, cause }: Stale): void {
     const causes = this.#causes.get(aggregate);
     if (!causes?.delete(cause)) return;
     if (causes.size === 0) this.#causes.delete(aggregate);
     this.touch();
   }
 
-  clear(): void {
-    if (this.#causes.size === 0) return;
+  replace(all: readonly Stale[]): void {
+    const before = [...this.#causes.values()].reduce((sum, { size }) => sum + size, 0);
+    if (before === all.length && all.every(({ aggregate, cause }) => this.#causes.get(aggregate)?.has(cause))) return;
     this.#causes.clear();
     this.touch();
+    for (const one of all) this.stale(one);
   }
 
   protected copy(): ReadonlyMap<string, Stale> {

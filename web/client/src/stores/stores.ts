@@ -1,5 +1,5 @@
 import { batch } from "@tanstack/store";
-import type { Member, Role, Room, ServerEvent, Subscription, Team, Workspace } from "../generated/events.js";
+import type { Member, Role, Room, ServerEvent, Stale, Subscription, Team, Workspace } from "../generated/events.js";
 import { HttpError } from "../http.js";
 import { covers, isAfter } from "../position.js";
 import type { Realtime } from "../realtime.js";
@@ -10,7 +10,7 @@ import { Entities, Ids, Single, Value, type ReadonlyStore } from "./part.js";
 import { Retry } from "./retry.js";
 import type { RoomMessages } from "./room.js";
 import { OpenRooms, type RoomLease } from "./rooms.js";
-import { StaleAggregates, type Stale } from "./stale.js";
+import { StaleAggregates } from "./stale.js";
 
 /** How the client is connected, and how far it is. */
 export interface Connection {
@@ -44,7 +44,7 @@ export interface Stores {
   readonly messagesStore: ReadonlyStore<ReadonlyMap<string, RoomMessages>>;
   /** Ids of the members who are online. */
   readonly presenceStore: ReadonlyStore<ReadonlySet<string>>;
-  /** By the id of the aggregate: what is shown of it is old, for the server could not project its last change. */
+  /** By the id of the aggregate: what is shown of it is old, or may get so, for the server could not project a change. */
   readonly staleStore: ReadonlyStore<ReadonlyMap<string, Stale>>;
   readonly connectionStore: ReadonlyStore<Connection>;
   /** Joins a room, fetches its messages and keeps them in `messagesStore`, until the last lease is closed. At most 50 rooms. */

@@ -150,13 +150,23 @@ test("an aggregate is stale as long as one of its causes is", async () => {
     await settled();
     return stores.staleStore.state.get("a");
   };
-  const first = { kind: "member", cause: "cause-11", at: "2026-11-23T09:30:14.123Z" };
+  const first = { kind: "member", aggregate: "a", cause: "cause-11" };
   expect(await of(events.stale(11, "a"))).toEqual(first);
   expect(await of(events.stale(12, "a"))).toEqual(first);
   expect(await of(events.healed(13, "a", "cause-11"))).toMatchObject({ cause: "cause-12" });
   expect(await of(events.healed(14, "a", "cause-11"))).toMatchObject({ cause: "cause-12" });
   expect(await of(events.healed(15, "a", "cause-12"))).toBeUndefined();
   expect(await of(events.healed(16, "b", "cause-1"))).toBeUndefined();
+  expect(stores.staleStore.state.size).toBe(0);
+});
+
+test("a snapshot says what is stale", async () => {
+  const { stores } = await live({ stale: [{ kind: "role", aggregate: "owner", cause: "c" }] });
+  expect([...stores.staleStore.state.keys()]).toEqual(["owner"]);
+  const before = stores.staleStore.state;
+  stores.hydrate(snapshot({ position: "e-11", stale: [{ kind: "role", aggregate: "owner", cause: "c" }] }));
+  expect(stores.staleStore.state).toBe(before);
+  stores.hydrate(snapshot({ position: "e-12" }));
   expect(stores.staleStore.state.size).toBe(0);
 });
 

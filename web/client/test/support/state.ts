@@ -44,6 +44,7 @@ export const snapshot = (over: Partial<Snapshot> = {}): Snapshot => ({
   subscription: fixtures["workspace.subscription.updated"].subscription,
   rooms: [room("r")],
   presence: ["a"],
+  stale: [],
   ...over,
 });
 
