@@ -5,7 +5,10 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/orbit/realtime/config"
 	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/handlers"
+	"github.com/orbit/realtime/pipeline"
 	"github.com/orbit/realtime/store"
 	"github.com/orbit/realtime/transport/console"
 )
@@ -20,7 +23,7 @@ func (a *App) wireConsole() error {
 	for i, o := range configured {
 		operators[i] = console.NewOperator(o.Name, console.Role(o.Role), o.Token)
 	}
-	ports := storePorts(a.store)
+	ports := databasePorts(a.store, a.projectors, a.cfg.HandlerTimeout)
 	ports.Monitor, ports.Sessions = a.monitor, a.hub
 	product := ""
 	if a.cfg.Demo {
@@ -35,9 +38,10 @@ func (a *App) wireConsole() error {
 	return nil
 }
 
-// storePorts are the ports that need a database and no server.
-func storePorts(s *store.Store) console.Ports {
-	return console.Ports{Queue: s, Workspaces: s.Reader(), Tail: tail{s}}
+// databasePorts are the ports that need a database and no server.
+func databasePorts(s *store.Store, projectors map[domain.EventType]domain.Projector, timeout time.Duration) console.Ports {
+	previewer := pipeline.NewPreviewer(s, projectors, timeout, nil)
+	return console.Ports{Queue: s, Workspaces: s.Reader(), Tail: tail{s}, Previewer: previewer, Aggregates: previewer}
 }
 
 // DirectConsole is the operators' side straight on the database, for the
@@ -45,7 +49,7 @@ func storePorts(s *store.Store) console.Ports {
 // Whoever calls it is operator.
 func DirectConsole(s *store.Store, operator string) http.Handler {
 	return console.New(console.Config{
-		Ports:  storePorts(s),
+		Ports:  databasePorts(s, handlers.Table(), config.Default().HandlerTimeout),
 		Direct: &console.Caller{Operator: operator, Role: console.RoleDirect, Via: console.ViaDirect},
 		Build:  Build(),
 	})

@@ -12,18 +12,11 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/mattn/go-isatty"
+	"github.com/willabides/kongplete"
 
 	"github.com/orbit/realtime/config"
 	"github.com/orbit/realtime/domain"
-)
-
-// Exit codes, for scripts.
-const (
-	exitOK       = 0
-	exitError    = 1
-	exitUsage    = 2
-	exitNotFound = 3
-	exitConflict = 6
 )
 
 const description = `Makes every open browser tab show what the database says, within milliseconds.
@@ -31,25 +24,40 @@ const description = `Makes every open browser tab show what the database says, w
 Start with:  orbit serve --demo      then open http://localhost:8080 twice.
 
 Every flag has an environment variable; "orbit config" shows what is in force and where it came from.
-Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 6 conflict.`
+` + exitCodes
 
 // cli is the list of subcommands: one struct, and one file, each.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Migrate migrateCmd `cmd:"" help:"Apply the database migrations, then exit."`
 	Config  configCmd  `cmd:"" help:"Print the configuration in force, with sources; secrets masked."`
-	Poison  poisonCmd  `cmd:"" help:"Look at, requeue or discard events that could not be projected."`
+
+	Poison     poisonCmd     `cmd:"" group:"For operators" help:"Look at, requeue or discard events that could not be projected."`
+	Operations operationsCmd `cmd:"" group:"For operators" help:"Bulk acts on the poison queue: progress, outcomes, cancel."`
+	Ops        opsCmd        `cmd:"" group:"For operators" help:"How a server is doing; its sessions."`
+	Trace      traceCmd      `cmd:"" group:"For operators" help:"Why didn't this tab see it? The way of one event, from its commit to the tabs."`
+	Audit      auditCmd      `cmd:"" group:"For operators" help:"Who did what, when and why."`
+	Tail       tailCmd       `cmd:"" group:"For operators" help:"Print a workspace's events as they are appended, until interrupted."`
+
 	Log     logCmd     `cmd:"" help:"Care for the workspaces' logs."`
 	Bench   benchCmd   `cmd:"" help:"Measure this build on this machine: latency, pipeline, idle."`
 	Health  healthCmd  `cmd:"" help:"Ask a running server whether it is ready (exit 0 or 1)."`
 	Version versionCmd `cmd:"" help:"Print the build."`
+
+	Completion completionCmd `cmd:"" help:"Print what makes a shell complete this command."`
 }
 
 // io of a command, so that tests can run commands without a process.
 type console struct {
 	out io.Writer
 	err io.Writer
+	in  io.Reader
+	// terminal: somebody looks at err, and can answer on in.
+	terminal bool
 }
+
+// asks reports whether a question would reach somebody.
+func (con console) asks() bool { return con.terminal && con.in != nil }
 
 func main() {
 	// The second signal kills at once: only the first is caught.
@@ -58,7 +66,10 @@ func main() {
 		<-ctx.Done()
 		stop()
 	}()
-	os.Exit(run(ctx, os.Args[1:], console{out: os.Stdout, err: os.Stderr}))
+	os.Exit(run(ctx, os.Args[1:], console{
+		out: os.Stdout, err: os.Stderr, in: os.Stdin,
+		terminal: isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
+	}))
 }
 
 // run parses args, runs one command and returns its exit code.
@@ -79,6 +90,7 @@ func run(ctx context.Context, args []string, con console) int {
 		fmt.Fprintln(con.err, "orbit:", err)
 		return exitError
 	}
+	kongplete.Complete(parser) // answers a shell that asks, and ends
 	command, err := parser.Parse(understood(args))
 	if exited >= 0 { // --help answers and is done
 		return exited
@@ -89,7 +101,10 @@ func run(ctx context.Context, args []string, con console) int {
 		return exitUsage
 	}
 	if err := command.Run(); err != nil {
-		fmt.Fprintln(con.err, "orbit:", describeError(err))
+		var told silent
+		if !errors.As(err, &told) {
+			fmt.Fprintln(con.err, "orbit:", describeError(err))
+		}
 		return exitCode(err)
 	}
 	return exitOK
@@ -132,16 +147,4 @@ func describeError(err error) string {
 		return e.Message
 	}
 	return err.Error()
-}
-
-func exitCode(err error) int {
-	switch domain.CodeOf(err) {
-	case domain.CodeNotFound:
-		return exitNotFound
-	case domain.CodeConflict:
-		return exitConflict
-	case domain.CodeInvalid:
-		return exitUsage
-	}
-	return exitError
 }

@@ -16,7 +16,7 @@ import (
 // orbit runs one command as a shell would.
 func orbit(args ...string) (code int, out, err string) {
 	var stdout, stderr bytes.Buffer
-	code = run(context.Background(), args, console{&stdout, &stderr})
+	code = run(context.Background(), args, console{out: &stdout, err: &stderr})
 	return code, stdout.String(), stderr.String()
 }
 

@@ -4,230 +4,380 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os/user"
-	"strings"
-	"text/tabwriter"
+	"net/url"
+	"slices"
+	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/orbit/realtime/domain"
-	"github.com/orbit/realtime/store"
+	ops "github.com/orbit/realtime/transport/console"
 )
 
 type poisonCmd struct {
 	List    poisonListCmd    `cmd:"" help:"List poison messages, newest first."`
+	Groups  poisonGroupsCmd  `cmd:"" help:"List groups of messages that failed in the same way."`
 	Show    poisonShowCmd    `cmd:"" help:"Show one with its payload, error chain, stack and attempts."`
+	Preview poisonPreviewCmd `cmd:"" help:"Run the projector for a look: what a requeue would send, to whom; or the error."`
 	Requeue poisonRequeueCmd `cmd:"" help:"Send open messages back to the projector that failed."`
-	Discard poisonDiscardCmd `cmd:"" help:"Drop an open message, with a reason."`
+	Discard poisonDiscardCmd `cmd:"" help:"Drop open messages, with a reason."`
+	Restore poisonRestoreCmd `cmd:"" help:"Open discarded messages again."`
+	Stats   poisonStatsCmd   `cmd:"" help:"Count messages by state; with thresholds, for monitoring."`
+	Watch   poisonWatchCmd   `cmd:"" help:"Print what changes in the queue, until interrupted."`
 }
 
-// poisonView is the JSON form of a poison message; --json prints one a line.
-type poisonView struct {
-	ID          string                 `json:"id"`
-	State       domain.PoisonState     `json:"state"`
-	EventID     string                 `json:"eventId"`
-	Type        domain.EventType       `json:"type"`
-	WorkspaceID string                 `json:"workspaceId"`
-	AggregateID string                 `json:"aggregateId"`
-	Payload     any                    `json:"payload"` // JSON as it is; a string if it isn't JSON
-	Metadata    map[string]string      `json:"metadata"`
-	PublishedAt domain.Time            `json:"publishedAt"`
-	Projector   string                 `json:"projector"`
-	Error       string                 `json:"error"`
-	ErrorClass  string                 `json:"errorClass"`
-	ErrorChain  []string               `json:"errorChain"`
-	Stack       string                 `json:"stack"`
-	Attempts    []domain.PoisonAttempt `json:"attempts"`
-	Requeues    int                    `json:"requeues"`
-	Reason      string                 `json:"reason,omitempty"`
-	Build       string                 `json:"build"`
-	Node        string                 `json:"node"`
-	PoisonedAt  domain.Time            `json:"poisonedAt"`
-	UpdatedAt   domain.Time            `json:"updatedAt"`
+// poisonFilter selects messages.
+type poisonFilter struct {
+	State     []string `group:"Filter" placeholder:"STATE" enum:"open,requeued,healed,superseded,discarded,all" help:"open, requeued, healed, superseded, discarded or all; several with commas."`
+	Group     string   `group:"Filter" placeholder:"FINGERPRINT" help:"Only this group."`
+	Workspace string   `group:"Filter" help:"Only this workspace, by slug or id."`
+	Aggregate string   `group:"Filter" help:"Only what is about this aggregate (id)."`
+	Type      string   `group:"Filter" help:"Only this domain event type."`
+	Projector string   `group:"Filter" help:"Only what this projector failed on."`
+	Search    string   `group:"Filter" help:"Only with this text in the error or an id."`
+	Since     string   `group:"Filter" placeholder:"WHEN" help:"Poisoned since: a time such as 2026-01-02T15:04:05Z, or how long ago, such as 24h."`
+	Until     string   `group:"Filter" placeholder:"WHEN" help:"Poisoned before."`
 }
 
-func viewPoison(p domain.Poison) poisonView {
-	payload := any(string(p.Event.Payload))
-	if json.Valid(p.Event.Payload) {
-		payload = p.Event.Payload
+// query is the filter as the API's parameters; state without one of its own.
+func (f poisonFilter) query(state string) url.Values {
+	q := url.Values{}
+	for name, value := range map[string]string{
+		"fingerprint": f.Group, "workspace": f.Workspace, "aggregate": f.Aggregate, "type": f.Type,
+		"projector": f.Projector, "q": f.Search, "since": f.Since, "until": f.Until,
+	} {
+		if value != "" {
+			q.Set(name, value)
+		}
 	}
-	return poisonView{
-		ID: p.ID, State: p.State,
-		EventID: p.Event.ID, Type: p.Event.Type, WorkspaceID: p.Event.WorkspaceID, AggregateID: p.Event.AggregateID,
-		Payload: payload, Metadata: p.Event.Metadata, PublishedAt: domain.At(p.Event.CreatedAt),
-		Projector: p.Projector, Error: p.Error, ErrorClass: p.ErrorClass, ErrorChain: p.ErrorChain,
-		Stack: p.Stack, Attempts: p.Attempts, Requeues: p.Requeues, Reason: p.Reason,
-		Build: p.Build, Node: p.Node, PoisonedAt: domain.At(p.PoisonedAt), UpdatedAt: domain.At(p.UpdatedAt),
+	if q["state"] = f.State; len(f.State) == 0 {
+		q.Set("state", state)
 	}
+	return q
 }
 
-type poisonListCmd struct {
-	database
-	State     string `enum:"open,requeued,healed,superseded,discarded,all" default:"open" help:"open, requeued, healed, superseded, discarded or all."`
-	Workspace string `help:"Only this workspace (id)."`
-	Type      string `help:"Only this domain event type."`
-	Limit     int    `default:"100" help:"At most this many, 1 to 1000."`
-	After     string `help:"Continue after this id (the last one of the page before)."`
-	JSON      bool   `name:"json" help:"One JSON object a line."`
+// any reports whether it selects less than everything.
+func (f poisonFilter) any() bool {
+	return len(f.State) > 0 || f.Group+f.Workspace+f.Aggregate+f.Type+f.Projector+f.Search+f.Since+f.Until != ""
 }
 
-func (c poisonListCmd) Run(ctx context.Context, con console) error {
-	if c.Limit < 1 || c.Limit > 1000 {
-		return domain.InvalidField("limit", "--limit is 1 to 1000")
+// paging is what lists have.
+type paging struct {
+	Limit int    `default:"100" help:"At most this many, 1 to 1000."`
+	After string `placeholder:"CURSOR" help:"Continue after the page before, whose end told this cursor."`
+	All   bool   `help:"Every page."`
+}
+
+func (p paging) Validate() error {
+	if p.Limit < 1 || p.Limit > 1000 {
+		return fmt.Errorf("--limit is 1 to 1000")
 	}
-	return c.with(ctx, func(s *store.Store) error {
-		filter := domain.PoisonFilter{WorkspaceID: c.Workspace, Type: domain.EventType(c.Type)}
-		if c.State != "all" {
-			filter.States = []domain.PoisonState{domain.PoisonState(c.State)}
-		}
-		list, _, err := s.ListPoison(ctx, filter, domain.Page{Limit: c.Limit, After: c.After})
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			lines := json.NewEncoder(con.out)
-			for _, p := range list {
-				if err := lines.Encode(viewPoison(p)); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-		if len(list) == 0 {
-			fmt.Fprintf(con.out, "No poison messages (%s).\n", c.State)
-			return nil
-		}
-		table := tabwriter.NewWriter(con.out, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(table, "ID\tSTATE\tPROJECTOR\tWORKSPACE\tTRIES\tAGE\tERROR")
-		for _, p := range list {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.ID, p.State, p.Projector, p.Event.WorkspaceID,
-				len(p.Attempts), time.Since(p.PoisonedAt).Round(time.Second), printable(p.Error, 60))
-		}
-		return table.Flush()
-	})
-}
-
-type poisonShowCmd struct {
-	database
-	ID   string `arg:"" help:"Id of the poison message."`
-	JSON bool   `name:"json" help:"Print JSON."`
-}
-
-func (c poisonShowCmd) Run(ctx context.Context, con console) error {
-	return c.with(ctx, func(s *store.Store) error {
-		p, err := s.PoisonByID(ctx, c.ID)
-		if err != nil {
-			return err
-		}
-		v := viewPoison(p)
-		if c.JSON {
-			return json.NewEncoder(con.out).Encode(v)
-		}
-		table := tabwriter.NewWriter(con.out, 0, 4, 2, ' ', 0)
-		for _, row := range [][2]string{
-			{"id", v.ID}, {"state", string(v.State)}, {"event", v.EventID}, {"type", string(v.Type)},
-			{"workspace", v.WorkspaceID}, {"aggregate", v.AggregateID},
-			{"published", v.PublishedAt.Format(domain.TimeFormat)}, {"poisoned", v.PoisonedAt.Format(domain.TimeFormat)},
-			{"projector", v.Projector}, {"class", v.ErrorClass}, {"build", v.Build}, {"node", v.Node},
-			{"requeues", fmt.Sprint(v.Requeues)}, {"reason", printable(v.Reason, 400)},
-		} {
-			if row[1] != "" {
-				fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
-			}
-		}
-		if err := table.Flush(); err != nil {
-			return err
-		}
-		payload, _ := json.MarshalIndent(v.Payload, "  ", "  ")
-		metadata, _ := json.MarshalIndent(v.Metadata, "  ", "  ")
-		fmt.Fprintf(con.out, "\npayload\n  %s\nmetadata\n  %s\n\nerror\n", payload, metadata)
-		for _, line := range v.ErrorChain {
-			fmt.Fprintf(con.out, "  %s\n", printable(line, 2000))
-		}
-		fmt.Fprintln(con.out, "\nattempts")
-		for i, a := range v.Attempts {
-			fmt.Fprintf(con.out, "  %d  %s  %.1f ms  %s\n", i+1, a.At.UTC().Format(domain.TimeFormat), a.DurationMS, printable(a.Error, 200))
-		}
-		if v.Stack != "" {
-			fmt.Fprintf(con.out, "\nstack\n  %s\n", strings.ReplaceAll(strings.TrimSpace(v.Stack), "\n", "\n  "))
-		}
-		return nil
-	})
-}
-
-// outcome is one line of what an act did.
-type outcome struct {
-	ID    string             `json:"id"`
-	State domain.PoisonState `json:"state"`
-}
-
-func (o outcome) print(con console, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(con.out).Encode(o)
-	}
-	fmt.Fprintf(con.out, "%s is %s.\n", o.ID, o.State)
 	return nil
 }
 
-type poisonRequeueCmd struct {
-	database
-	IDs  []string `arg:"" name:"id" help:"Ids of open poison messages."`
-	JSON bool     `name:"json" help:"One JSON object a line."`
+// pages calls fn for each page of a list.
+func pages[T any](ctx context.Context, c *adminClient, p paging, path string, q url.Values, fn func([]T) error) (next string, err error) {
+	q.Set("limit", strconv.Itoa(p.Limit))
+	for after := p.After; ; {
+		if after != "" {
+			q.Set("after", after)
+		}
+		var list ops.List[T]
+		if err := c.get(ctx, path, q, &list); err != nil {
+			return "", err
+		}
+		if err := fn(list.Items); err != nil {
+			return "", err
+		}
+		if list.Next == "" || !p.All {
+			return list.Next, nil
+		}
+		after = list.Next
+	}
 }
 
-func (c poisonRequeueCmd) Run(ctx context.Context, con console) error {
-	return c.with(ctx, func(s *store.Store) error {
-		for _, id := range c.IDs {
-			if err := s.RequeuePoison(ctx, direct(""), id); err != nil {
+// printList prints every item of a list: as JSON lines, or as a table.
+func printList[T any](ctx context.Context, con console, a adminAPI, p paging, path string, q url.Values, head []string, none string, row func(T) []string) error {
+	return a.with(ctx, func(c *adminClient) error {
+		rows := [][]string{head}
+		next, err := pages(ctx, c, p, path, q, func(items []T) error {
+			for _, item := range items {
+				if a.JSON {
+					if err := con.printJSON(item); err != nil {
+						return err
+					}
+				} else {
+					rows = append(rows, row(item))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if !a.JSON && len(rows) == 1 {
+			fmt.Fprintln(con.out, none)
+			return nil
+		}
+		if !a.JSON {
+			if err := con.table(rows); err != nil {
 				return err
 			}
-			if err := (outcome{id, domain.PoisonRequeued}).print(con, c.JSON); err != nil {
-				return err
-			}
+		}
+		if next != "" {
+			fmt.Fprintf(con.err, "There is more: --after %s, or --all\n", next)
 		}
 		return nil
 	})
 }
 
-type poisonDiscardCmd struct {
-	database
-	ID     string `arg:"" help:"Id of an open poison message."`
-	Reason string `required:"" help:"Why it is dropped; kept with the message."`
-	JSON   bool   `name:"json" help:"Print JSON."`
+type poisonListCmd struct {
+	adminAPI
+	poisonFilter
+	paging
 }
 
-func (c poisonDiscardCmd) Run(ctx context.Context, con console) error {
-	if strings.TrimSpace(c.Reason) == "" {
-		return domain.InvalidField("reason", "--reason says why the event is dropped")
+func (c poisonListCmd) Run(ctx context.Context, con console) error {
+	q := c.query("open")
+	if c.JSON {
+		q.Set("detail", "true")
 	}
-	return c.with(ctx, func(s *store.Store) error {
-		if err := s.DiscardPoison(ctx, direct(c.Reason), c.ID); err != nil {
+	return printList(ctx, con, c.adminAPI, c.paging, "/poison/messages", q,
+		[]string{"ID", "STATE", "PROJECTOR", "WORKSPACE", "TRIES", "AGE", "ERROR"}, "No poison messages.", func(m ops.Message) []string {
+			return []string{m.ID, string(m.State), printable(m.Projector, 40), printable(m.WorkspaceID, 40), strconv.Itoa(m.Tries), aged(m.PoisonedAt.Time), printable(m.Error, 60)}
+		})
+}
+
+type poisonGroupsCmd struct {
+	adminAPI
+	poisonFilter
+	paging
+}
+
+func (c poisonGroupsCmd) Run(ctx context.Context, con console) error {
+	return printList(ctx, con, c.adminAPI, c.paging, "/poison/groups", c.query("all"),
+		[]string{"GROUP", "OPEN", "OTHER", "WORKSPACES", "OLDEST OPEN", "LAST", "PROJECTOR", "CLASS", "ERROR"}, "No groups.", func(g domain.PoisonGroup) []string {
+			open, all, oldest := g.Counts[domain.PoisonOpen], 0, "-"
+			for _, n := range g.Counts {
+				all += n
+			}
+			if g.OldestOpen != nil {
+				oldest = aged(g.OldestOpen.Time)
+			}
+			return []string{g.Fingerprint, strconv.Itoa(open), strconv.Itoa(all - open), strconv.Itoa(g.Workspaces), oldest, aged(g.LastSeen.Time), printable(g.Projector, 40), printable(g.ErrorClass, 30), printable(g.Error, 60)}
+		})
+}
+
+type poisonShowCmd struct {
+	adminAPI
+	ID string `arg:"" help:"Id of the poison message."`
+}
+
+func (c poisonShowCmd) Run(ctx context.Context, con console) error {
+	return c.with(ctx, func(api *adminClient) error {
+		var m ops.Message
+		if err := api.get(ctx, "/poison/messages/"+url.PathEscape(c.ID), nil, &m); err != nil {
 			return err
 		}
-		return (outcome{c.ID, domain.PoisonDiscarded}).print(con, c.JSON)
+		if c.JSON {
+			return con.printJSON(m)
+		}
+		return con.printMessage(m)
 	})
 }
 
-// printable cuts s to one line of at most limit characters. What failed may
-// have come from anywhere, so control characters never reach the terminal.
-func printable(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
-			return ' '
-		}
-		return r
-	}, s)
-	if runes := []rune(s); len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
+func (con console) printMessage(m ops.Message) error {
+	err := con.facts([][2]string{
+		{"id", m.ID}, {"state", string(m.State)}, {"group", m.Fingerprint}, {"event", printable(m.EventID, 80)}, {"type", printable(string(m.Type), 80)},
+		{"workspace", printable(m.WorkspaceID, 80)}, {"aggregate", printable(m.AggregateID, 80)},
+		{"published", m.PublishedAt.Format(domain.TimeFormat)}, {"poisoned", m.PoisonedAt.Format(domain.TimeFormat)},
+		{"projector", printable(m.Projector, 80)}, {"class", printable(m.ErrorClass, 80)}, {"where", printable(m.Where, 200)},
+		{"build", printable(m.Build, 80)}, {"node", printable(m.Node, 80)}, {"version", strconv.FormatInt(m.Version, 10)},
+		{"requeues", strconv.Itoa(m.Requeues)}, {"reason", printable(m.Reason, 400)},
+	})
+	if err != nil {
+		return err
 	}
-	return s
+	con.block("payload", indented(m.Payload))
+	metadata, err := json.MarshalIndent(m.Metadata, "", "  ")
+	if err != nil {
+		return err
+	}
+	con.block("metadata", string(metadata))
+	fmt.Fprintln(con.out, "\nerror")
+	for _, line := range m.ErrorChain {
+		fmt.Fprintf(con.out, "  %s\n", printable(line, 2000))
+	}
+	fmt.Fprintln(con.out, "\nattempts")
+	for i, a := range m.Attempts {
+		fmt.Fprintf(con.out, "  %d  %s  %.1f ms  %s\n", i+1, a.At.UTC().Format(domain.TimeFormat), a.DurationMS, printable(a.Error, 200))
+	}
+	if m.Stack != "" {
+		con.block("stack", m.Stack)
+	}
+	if m.Redacted {
+		fmt.Fprintln(con.err, "Values are masked: the token is a viewer's.")
+	}
+	return nil
 }
 
-// direct is an act of whoever runs this command, straight on the database.
-func direct(reason string) domain.Act {
-	name := "unknown"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
+type poisonPreviewCmd struct {
+	adminAPI
+	ID string `arg:"" help:"Id of the poison message."`
+}
+
+func (c poisonPreviewCmd) Run(ctx context.Context, con console) error {
+	return c.with(ctx, func(api *adminClient) error {
+		var p domain.PoisonSample
+		if err := api.get(ctx, "/poison/messages/"+url.PathEscape(c.ID)+"/preview", nil, &p); err != nil {
+			return err
+		}
+		if c.JSON {
+			return con.printJSON(p)
+		}
+		if p.Superseded {
+			fmt.Fprintln(con.out, "A later event of this aggregate was projected: tabs have this or newer.")
+		}
+		switch {
+		case p.Error != "":
+			fmt.Fprintf(con.out, "It would fail again (%s): %s\n", printable(p.ErrorClass, 60), printable(p.Error, 2000))
+		case len(p.Events) == 0:
+			fmt.Fprintln(con.out, "It would work, and send nothing.")
+		}
+		for _, ev := range p.Events {
+			fmt.Fprintf(con.out, "%s to %s: %s\n", printable(string(ev.Type), 60), printable(string(ev.Channel), 100), audience(ev.Sessions))
+			con.block("data", indented(ev.Data))
+		}
+		return nil
+	})
+}
+
+func audience(sessions map[string]int) string {
+	if len(sessions) == 0 {
+		return "no session on it, as far as this node knows"
 	}
-	return domain.Act{Operator: name, Role: "direct", Via: "direct", Reason: reason}
+	text := ""
+	for _, transport := range sortedKeys(sessions) {
+		text += fmt.Sprintf("%d %s ", sessions[transport], transport)
+	}
+	return text + "session(s) of this node"
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+type poisonStatsCmd struct {
+	adminAPI
+	poisonFilter
+	MaxOpen int           `default:"-1" placeholder:"N" help:"Exit with 4 if more than this many are open."`
+	MaxAge  time.Duration `placeholder:"AGE" help:"Exit with 4 if one is open longer than this, such as 10m."`
+}
+
+func (c poisonStatsCmd) Run(ctx context.Context, con console) error {
+	return c.with(ctx, func(api *adminClient) error {
+		var st ops.PoisonStats
+		if err := api.get(ctx, "/poison/stats", c.query("all"), &st); err != nil {
+			return err
+		}
+		if c.JSON {
+			if err := con.printJSON(st); err != nil {
+				return err
+			}
+		} else {
+			rows := [][2]string{}
+			for _, state := range domain.PoisonStates {
+				rows = append(rows, [2]string{string(state), strconv.Itoa(st.Counts[state])})
+			}
+			rows = append(rows, [2]string{"open groups", strconv.Itoa(st.Groups)})
+			if st.OldestOpen != nil {
+				rows = append(rows, [2]string{"oldest open", aged(st.OldestOpen.Time)})
+			}
+			if err := con.facts(rows); err != nil {
+				return err
+			}
+		}
+		open, age := st.Counts[domain.PoisonOpen], time.Duration(st.OldestOpenMS)*time.Millisecond
+		switch {
+		case c.MaxOpen >= 0 && open > c.MaxOpen:
+			return breached("%d messages are open, more than %d", open, c.MaxOpen)
+		case c.MaxAge > 0 && age > c.MaxAge:
+			return breached("the oldest open message has waited for %s, longer than %s", age.Round(time.Second), c.MaxAge)
+		}
+		return nil
+	})
+}
+
+type poisonWatchCmd struct {
+	adminAPI
+	Every time.Duration `default:"2s" help:"How often to look."`
+}
+
+// change is one line of what is watched.
+type change struct {
+	At     domain.Time                `json:"at"`
+	Counts map[domain.PoisonState]int `json:"counts"`
+	New    []domain.PoisonGroup       `json:"newGroups"` // not seen open before
+}
+
+func (c poisonWatchCmd) Run(ctx context.Context, con console) error {
+	return c.with(ctx, func(api *adminClient) error {
+		known := map[string]bool{}
+		before := ""
+		for {
+			var st ops.PoisonStats
+			var groups ops.List[domain.PoisonGroup]
+			if err := api.get(ctx, "/poison/stats", nil, &st); err != nil {
+				return untilInterrupted(ctx, err)
+			}
+			if err := api.get(ctx, "/poison/groups", url.Values{"state": {"open"}}, &groups); err != nil {
+				return untilInterrupted(ctx, err)
+			}
+			ch := change{At: domain.At(time.Now()), Counts: st.Counts, New: []domain.PoisonGroup{}}
+			open := map[string]bool{}
+			for _, g := range groups.Items {
+				open[g.Fingerprint] = true
+				if !known[g.Fingerprint] {
+					ch.New = append(ch.New, g)
+				}
+			}
+			known = open
+			if now := fmt.Sprint(st.Counts); now != before || len(ch.New) > 0 {
+				before = now
+				if err := c.print(con, ch); err != nil {
+					return err
+				}
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(c.Every):
+			}
+		}
+	})
+}
+
+func (c poisonWatchCmd) print(con console, ch change) error {
+	if c.JSON {
+		return con.printJSON(ch)
+	}
+	at := ch.At.Format("15:04:05")
+	fmt.Fprintf(con.out, "%s  open %d  requeued %d  healed %d  superseded %d  discarded %d\n", at, ch.Counts[domain.PoisonOpen],
+		ch.Counts[domain.PoisonRequeued], ch.Counts[domain.PoisonHealed], ch.Counts[domain.PoisonSuperseded], ch.Counts[domain.PoisonDiscarded])
+	for _, g := range ch.New {
+		fmt.Fprintf(con.out, "%s  group %s  %d open  %s: %s\n", at, g.Fingerprint, g.Counts[domain.PoisonOpen], printable(g.Projector, 60), printable(g.Error, 100))
+	}
+	return nil
+}
+
+// untilInterrupted is no error when it was the user who ended it.
+func untilInterrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }

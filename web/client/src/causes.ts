@@ -61,6 +61,12 @@ export class Causes {
     }
   }
 
+  /** The aggregate is up to date: what of it was stale is shown after all. */
+  heal(aggregate: string): void {
+    for (const [cause, error] of this.#settled)
+      if (error instanceof StaleError && error.aggregate === aggregate) this.#settled.set(cause, null);
+  }
+
   /**
    * Everybody who waits by now. A snapshot that is asked for from here on has
    * what they wait for: calling the result, when it is applied, resolves them.

@@ -1,7 +1,7 @@
 import type { Clock } from "./clock.js";
 import { Connection, type ConnectionOwner } from "./connection.js";
 import type { Environment } from "./environment.js";
-import type { ServerEvent, SystemResyncEvent } from "./generated/events.js";
+import type { ServerEvent, SystemHelloEvent, SystemResyncEvent } from "./generated/events.js";
 import { within } from "./http.js";
 import type { Inbox } from "./inbox.js";
 import type { Preference } from "./preference.js";
@@ -62,6 +62,7 @@ export class Connector implements ConnectionOwner {
   #failures: number[] = []; // by transport, in a row
   #proven = new Set<Transport>();
   #asked = false; // for signing in, since we were live
+  #member: string | undefined; // who was signed in last
   #hidden = false;
   #wakeable = false;
   #work = new AbortController(); // whatever is awaited for the present connection
@@ -183,6 +184,7 @@ export class Connector implements ConnectionOwner {
   }
 
   #process(connection: Connection, event: ServerEvent): void {
+    const stranger = event.type === "system.hello" && this.#isStranger(event);
     if (event.type === "system.hello") {
       if (this.inbox.position !== null && !this.inbox.holding) this.inbox.gap = !event.resumed;
       if (this.machine.status === "connecting") this.#move("sync");
@@ -193,6 +195,14 @@ export class Connector implements ConnectionOwner {
     if (again) this.roomsChanged(this.#backoff());
     if (event.type === "system.live") this.#onLive(connection);
     if (event.type === "system.resync") this.#resync(event);
+    if (stranger) this.#resync({ type: "system.resync", reason: "position_invalid", id: event.id! });
+  }
+
+  /** Somebody else has signed in: what one may see says nothing about what the other may. */
+  #isStranger({ member }: SystemHelloEvent): boolean {
+    const before = this.#member;
+    this.#member = member.id;
+    return before !== undefined && before !== member.id;
   }
 
   #onLive(connection: Connection): void {

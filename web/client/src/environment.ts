@@ -29,6 +29,9 @@ export const browserEnvironment: Environment = {
       [globalThis, "online", signals.online],
       [globalThis, "pagehide", signals.hide],
       [globalThis, "pageshow", signals.show],
+      // Chromium freezes tabs that were long out of sight.
+      [document, "freeze", signals.hide],
+      [document, "resume", signals.show],
       [document, "visibilitychange", visible],
     ];
     for (const [target, type, fn] of on) target.addEventListener(type, fn);

@@ -241,14 +241,20 @@ test("the browser's signals", () => {
     for (const type of ["online", "pagehide", "pageshow"]) page.dispatchEvent(new Event(type));
     document.dispatchEvent(new Event("visibilitychange"));
   };
+  const freeze = () => {
+    for (const type of ["freeze", "resume"]) document.dispatchEvent(new Event(type));
+  };
   fire();
   expect(heard).toEqual(["online", "hide", "show"]); // hidden: nothing to wake for
   document.visibilityState = "visible";
   fire();
   expect(heard.at(-1)).toBe("wake");
+  freeze();
+  expect(heard.slice(7)).toEqual(["hide", "show"]);
   stop();
   fire();
-  expect(heard).toHaveLength(7);
+  freeze();
+  expect(heard).toHaveLength(9);
   vi.stubGlobal("navigator", { onLine: false });
   expect(browserEnvironment.online()).toBe(false);
   vi.unstubAllGlobals();

@@ -254,6 +254,22 @@ test("a log that is shorter than it was is believed", async () => {
   expect(h.order).toEqual(["e-20", "e-21", "snapshot e-15", "e-16", "e-17"]);
 });
 
+test("somebody else has signed in: a snapshot of what they may see, then the rest", async () => {
+  const h = resyncing();
+  await h.live();
+  h.links[0]!.end({ code: 1006 });
+  await h.clock.advance(250);
+  h.link.hello({ member: { id: "mem_2" } });
+  h.link.receive(entry(11), { type: "system.live" }, entry(12, "member:mem_2"));
+  await settled();
+  expect(h.rt.status).toBe("syncing");
+  expect(h.order).toEqual([]);
+  h.give("e-11");
+  await settled();
+  expect(h.order).toEqual(["snapshot e-11", "e-12"]);
+  expect(h.rt.status).toBe("live");
+});
+
 test("with nobody to take a snapshot, a resync goes on at the head", async () => {
   const h = harness();
   await h.live();

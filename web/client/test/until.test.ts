@@ -32,6 +32,51 @@ test("rejects on system.stale, before and after", async () => {
   await expect(h.rt.until("c")).rejects.toMatchObject({ cause: "c", aggregate: "mem_1" });
 });
 
+const stale = (offset: number, cause: string, type = "system.stale") => ({
+  type,
+  id: `e-${offset}`,
+  channel: "workspace:ws_1",
+  cause,
+  aggregate: "member:mem_1",
+  at: "",
+});
+
+test("stale and healed are entries of the log: each counts once, also when it is replayed", async () => {
+  const h = harness();
+  await h.live();
+  h.link.receive(stale(11, "c"));
+  await expect(h.rt.until("c")).rejects.toThrow(StaleError);
+  h.link.receive(stale(12, "c", "system.healed"));
+  await h.rt.until("c");
+  h.link.end({ code: 1006 });
+  await h.clock.advance(250);
+  h.link.hello();
+  h.link.receive(stale(11, "c"), stale(12, "c", "system.healed"), stale(13, "d"), { type: "system.live" });
+  await h.rt.until("c");
+  await expect(h.rt.until("d")).rejects.toThrow(StaleError);
+  expect(h.offsets).toEqual([11, 12, 13]);
+  expect(h.rt.position).toBe("e-13");
+});
+
+test("healed by a later change: what was stale of the aggregate is shown by it", async () => {
+  const h = harness();
+  await h.live();
+  h.link.receive(stale(11, "first"), { ...stale(12, "other"), aggregate: "role:rol_1" });
+  h.link.receive(stale(13, "second", "system.healed"));
+  await h.rt.until("first");
+  await h.rt.until("second");
+  await expect(h.rt.until("other")).rejects.toThrow(StaleError);
+});
+
+test("a projection that succeeds after all resolves", async () => {
+  const h = harness();
+  await h.live();
+  h.link.receive(stale(11, "cause-12"));
+  await expect(h.rt.until("cause-12")).rejects.toThrow(StaleError);
+  h.link.receive(entry(12));
+  await h.rt.until("cause-12");
+});
+
 test("rejects after its timeout and on close", async () => {
   const h = harness();
   await h.live();

@@ -79,6 +79,6 @@ const kinds: Record<Message["kind"], readonly string[]> = {
 export function isMessage(data: unknown): data is Message {
   if (!isObject(data)) return false;
   const message = data as Record<string, unknown>;
-  const names = kinds[message.kind as Message["kind"]] as readonly string[] | undefined;
-  return names?.every((name) => fields[name]!(message[name])) ?? false;
+  const kind = message.kind as Message["kind"];
+  return Object.hasOwn(kinds, kind) && kinds[kind].every((name) => fields[name]!(message[name]));
 }

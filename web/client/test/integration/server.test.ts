@@ -10,6 +10,8 @@ import {
   type ServerEvent,
   type Transport,
 } from "../../src/index.js";
+import { systemClock } from "../../src/clock.js";
+import { FakeBrowser } from "../support/browser.js";
 import { buildServer, Server, type Person } from "../support/server.js";
 
 let built: ReturnType<typeof buildServer>;
@@ -208,6 +210,78 @@ describe.each<[string, Transport]>([
     const { cause } = await owner.command("PATCH", "/workspaces/acme", { name: "New log" });
     await rt.until(cause);
     expect(order).toEqual(["epoch_changed", "snapshot", "New log"]);
+  });
+});
+
+describe.each<[string, Transport]>([
+  ["websocket", websocket],
+  ["sse", sse],
+  ["poll", poll],
+])("tabs that share %s", (name, transport) => {
+  test("one connection for all, also when its tab crashes and the server is killed: no gap, no repetition", async () => {
+    const owner = await server.signIn("owner");
+    const { position, rooms } = await owner.snapshot();
+    const room = rooms.find((r) => !r.private)!.id;
+    const browser = new FakeBrowser(systemClock);
+    const opened = new Set<object>();
+    const tab = (options: Partial<RealtimeOptions> = {}) => {
+      const tabs = browser.tab();
+      const counted: Transport = {
+        ...transport,
+        open(request, sink) {
+          const link = transport.open(request, { ...sink, end: (end) => (opened.delete(link), sink.end(end)) });
+          opened.add(link);
+          return { close: (leaving) => (opened.delete(link), link.close(leaving)) };
+        },
+      };
+      const transports = [tabs.transport(counted)];
+      return { tabs, ...page(owner, { share: "always", tabs, clock: tabs.clock, transports, position, ...options }) };
+    };
+    const shared = () => until(() => opened.size === 1);
+    const pages = [tab(), tab({ rooms: [room] }), tab()];
+    await Promise.all(pages.map(({ reaches }) => reaches("live")));
+    await shared();
+
+    const said: string[] = [];
+    const all: string[] = [];
+    const change = async () => {
+      const { cause } = await owner.command("PATCH", "/workspaces/acme", { name: `Acme ${all.length}` });
+      all.push(cause);
+      const message = await owner.command("POST", `/workspaces/acme/rooms/${room}/messages`, { body: "hello" });
+      said.push(cause, message.cause);
+    };
+    const expectAll = async () => {
+      await until(() => pages.every(({ entries }) => entries.includes(all.at(-1)!)));
+      await until(() => pages.every(({ entries }, i) => i !== 1 || entries.includes(said.at(-1)!)));
+      pages.forEach(({ entries }, i) => expect(entries).toEqual(i === 1 ? said : all));
+    };
+    for (let i = 0; i < 3; i++) await change();
+    await expectAll();
+
+    const leader = pages.findIndex(({ tabs }) => tabs === browser.leader);
+    pages[leader]!.tabs.crash();
+    const gone = pages[leader]!.entries.length;
+    for (let i = 0; i < 3; i++) await change();
+    const left = pages.filter((_, i) => i !== leader);
+    const caughtUp = () => left.every(({ entries }) => entries.includes(all.at(-1)!));
+    await until(caughtUp);
+    await shared();
+    expect(pages[leader]!.entries).toHaveLength(gone);
+
+    await server.kill();
+    await until(() => left.every(({ rt }) => rt.status !== "live"));
+    await server.start();
+    await change();
+    await Promise.all(left.map(({ reaches }) => reaches("live")));
+    await change();
+    await until(caughtUp);
+    await shared();
+    for (const one of left) {
+      const mine = one === pages[1] ? said : all;
+      await until(() => one.entries.length >= mine.length);
+      expect(one.entries).toEqual(mine);
+      expect(one.rt.transport).toBe(name);
+    }
   });
 });
 
