@@ -2,7 +2,7 @@
 import { createRealtime, poll, sse, websocket, type Realtime, type RealtimeOptions } from "@orbit/realtime";
 
 /** What a test may choose; all of it survives JSON, for it travels in the URL. */
-export interface TabOptions extends Pick<RealtimeOptions, "position" | "rooms" | "openTimeoutMs"> {
+export interface TabOptions extends Pick<RealtimeOptions, "position" | "rooms" | "openTimeoutMs" | "share"> {
   readonly transports?: readonly ("websocket" | "sse" | "poll")[];
 }
 

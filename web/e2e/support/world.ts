@@ -142,7 +142,7 @@ export const test = base
         await use(browser);
         await browser.close();
       },
-      { scope: "file" },
+      { scope: "worker" },
     ],
     world: async ({ browser, task }, use) => {
       const world = await World.make(browser);
