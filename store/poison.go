@@ -61,17 +61,18 @@ func scanPoison(scan scanner) (p domain.Poison, err error) {
 	}
 	p.PoisonedAt, p.UpdatedAt = fromMicros(poisoned), fromMicros(updated)
 	p.ErrorChain, p.Attempts = []string{}, []domain.PoisonAttempt{}
-	for column, v := range map[string]any{told: &p.Told, stale: &p.Stale} {
-		if column != "[]" {
-			if err := fromJSON(column, v); err != nil {
-				return p, err
-			}
+	for _, list := range []struct {
+		column string
+		into   any
+	}{{told, &p.Told}, {stale, &p.Stale}, {chain, &p.ErrorChain}, {attempts, &p.Attempts}} {
+		if list.column == "[]" {
+			continue
+		}
+		if err := fromJSON(list.column, list.into); err != nil {
+			return p, err
 		}
 	}
-	if err := fromJSON(chain, &p.ErrorChain); err != nil {
-		return p, err
-	}
-	return p, fromJSON(attempts, &p.Attempts)
+	return p, nil
 }
 
 func nonNil[T any](list []T) []T {
