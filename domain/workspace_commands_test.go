@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/store"
 )
 
 func TestUpdateWorkspace(t *testing.T) {
@@ -94,6 +95,49 @@ func TestSessions(t *testing.T) {
 		w.refuses(err, domain.CodeUnauthenticated, "")
 		_, err = w.DemoSignIn(ctx, "root", hash[:])
 		w.refuses(err, domain.CodeInvalid, "user")
+	})
+}
+
+// A badge tells that something is there: it is for those who may know.
+func TestSnapshotTellsWhatIsStale(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		ctx := w.Context()
+		snap, err := w.Snapshot(ctx, w.as("owner"), nobodyOnline)
+		require.NoError(t, err)
+		require.Equal(t, []domain.Stale{}, snap.Stale, "a list, never null")
+		den, _, err := w.CreateRoom(ctx, w.as("admin"), domain.NewRoom{Name: "Den", Private: true})
+		require.NoError(t, err)
+		guest, err := w.Snapshot(ctx, w.as("guest"), nobodyOnline)
+		require.NoError(t, err)
+
+		id := snap.Workspace.ID
+		causes := map[string]string{}
+		var failed []domain.Poison
+		for what, told := range map[string]domain.Channel{
+			"all": domain.WorkspaceChannel(id), "guest": domain.MemberChannel(guest.Me.MemberID), "den": domain.RoomChannel(den.ID), "gone": "room:gone",
+		} {
+			ev := domain.NewEvent(domain.EventMemberUpdated, id, what, domain.Changed{Version: 1})
+			causes[what] = ev.ID
+			failed = append(failed, domain.Poison{ID: domain.NewID("psn"), Event: ev, Told: []domain.Channel{told}})
+		}
+		_, err = w.store.CommitEffects(ctx, store.Effects{Topic: store.Topic, Poisoned: failed})
+		require.NoError(t, err)
+		for who, want := range map[string][]string{"owner": {"all"}, "admin": {"all", "den"}, "guest": {"all", "guest"}} {
+			snap, err := w.Snapshot(ctx, w.as(who), nobodyOnline)
+			require.NoError(t, err)
+			got := map[string]string{}
+			for _, s := range snap.Stale {
+				require.Equal(t, "member", s.Kind)
+				got[s.Aggregate] = s.Cause
+			}
+			require.Len(t, got, len(want), who)
+			for _, what := range want {
+				require.Equal(t, causes[what], got[what], who)
+			}
+		}
+		elsewhere, err := w.Snapshot(ctx, w.in("globex", "owner"), nobodyOnline)
+		require.NoError(t, err)
+		require.Empty(t, elsewhere.Stale)
 	})
 }
 
