@@ -217,7 +217,7 @@ test("another workspace is another client; the old one is closed, and nothing of
 
 test("other props change nothing, and onAuthRequired is always the latest", async () => {
   const asked: string[] = [];
-  const at = (name: string) => <Realtime onAuthRequired={() => void asked.push(name)} openTimeoutMs={name.length} />;
+  const at = (name: string) => <Realtime onAuthRequired={() => void asked.push(name)} openTimeoutMs={name.length * 10_000} />;
   const { rerender } = await mount(at("first"));
   rerender(at("second"));
   await quiet();

@@ -221,6 +221,18 @@ test("somebody else signs in: what they may see replaces the rest", async () => 
   expect(api.requests.filter((request) => request === "snapshot")).toHaveLength(1);
 });
 
+test("a snapshot of somebody who isn't signed in anymore is replaced", async () => {
+  const api = new FakeApi();
+  const h = harness({ fetch: api.fetch });
+  const stores = createStores(h.rt);
+  stores.hydrate(snapshot({ me: { memberId: "z" }, members: [member("secret")] }));
+  await h.live();
+  await settled();
+  expect(names(stores.membersStore)).toEqual(["a", "b"]);
+  expect(stores.meStore.state).toBe("mem_1");
+  expect(api.requests).toEqual(["snapshot"]);
+});
+
 test("an event of a newer server does no harm", async () => {
   const { link, stores } = await live();
   const before = stores.membersStore.state;
