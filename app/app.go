@@ -200,7 +200,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	if a.unlock, err = store.LockFile(a.cfg.DatabaseURL); err != nil {
 		return err
 	}
-	if a.store, err = store.Open(ctx, store.Config{DSN: a.cfg.DatabaseURL, MaxConns: a.cfg.DBMaxConns}); err != nil {
+	if a.store, err = store.Open(ctx, store.Config{DSN: a.cfg.DatabaseURL, MaxConns: a.cfg.DBMaxConns, Node: a.node()}); err != nil {
 		return err
 	}
 	if a.cfg.Migrate {

@@ -52,7 +52,7 @@ func (a *App) wire() error {
 		Retry:          pipeline.RetryConfig{Budget: cfg.RetryBudget},
 		SafetyPoll:     cfg.SafetyPoll,
 		Retention: pipeline.RetentionConfig{
-			MaxAge: cfg.LogMaxAge, MaxEntries: cfg.LogMaxEntries, DedupeWindow: cfg.DedupeWindow,
+			MaxAge: cfg.LogMaxAge, MaxEntries: cfg.LogMaxEntries, DedupeWindow: cfg.DedupeWindow, Traces: cfg.Traces,
 			PoisonMaxAge: cfg.PoisonMaxAge, AuditMaxAge: cfg.AuditMaxAge,
 		},
 		Observer: a.meters,

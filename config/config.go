@@ -34,7 +34,7 @@ type Config struct {
 	Lanes          int           `group:"Event bus" env:"ORBIT_LANES" default:"4" range:"1..64" help:"Strictly ordered shares of the outbox that are projected side by side. A workspace lives in one. The same on every node."`
 	HandlerTimeout time.Duration `group:"Event bus" env:"ORBIT_HANDLER_TIMEOUT" default:"5s" range:"10ms..5m" help:"How long one attempt to project an event may take."`
 	RetryBudget    time.Duration `group:"Event bus" env:"ORBIT_RETRY_BUDGET" default:"1s" range:"0s..1m" help:"How long an event that fails is tried again before it is poisoned. One bad event holds its lane up that long."`
-	DedupeWindow   time.Duration `group:"Event bus" env:"ORBIT_DEDUPE_WINDOW" default:"10m" range:"1s..168h" help:"How long the id of a projected event is remembered, so that it is not projected twice."`
+	DedupeWindow   time.Duration `group:"Event bus" env:"ORBIT_DEDUPE_WINDOW" default:"10m" range:"1s..168h" help:"How long the id of a projected event is remembered at least, so that it is not projected twice."`
 	SafetyPoll     time.Duration `group:"Event bus" env:"ORBIT_SAFETY_POLL" default:"200ms" range:"10ms..10s" help:"How often an idle lane looks at the outbox should every wake-up have been lost."`
 
 	LogMaxAge     time.Duration `group:"Log" env:"ORBIT_LOG_MAX_AGE" default:"24h" range:"1m..8760h" help:"How long a workspace's log keeps an entry. A client that was away longer fetches a snapshot."`
@@ -60,6 +60,7 @@ type Config struct {
 	MessagesPerSecond    int `group:"Limits" env:"ORBIT_MESSAGES_PER_SECOND" default:"20" range:"1..10000" help:"WebSocket messages a second from one session at most."`
 
 	Node       string        `group:"Telemetry" env:"ORBIT_NODE" default:"" help:"Name of this node, for operators. Empty: host name and process id."`
+	Traces     int           `group:"Telemetry" env:"ORBIT_TRACES" default:"1000000" range:"0..100000000" help:"Of how many events, up to ORBIT_LOG_MAX_AGE, the way is remembered: when, by which node, to how many tabs. 0 remembers none."`
 	LagLimit   time.Duration `group:"Telemetry" env:"ORBIT_LAG_LIMIT" default:"5s" range:"100ms..1h" help:"How long the oldest event may wait in the outbox before the verdict is lagging."`
 	StallLimit time.Duration `group:"Telemetry" env:"ORBIT_STALL_LIMIT" default:"15s" range:"1s..1h" help:"How long a lane with events may move none, or be held by no node, before the verdict is stalled."`
 

@@ -7,9 +7,7 @@ type Trace struct {
 	Type        EventType `json:"type"`
 	WorkspaceID string    `json:"workspaceId"`
 	AggregateID string    `json:"aggregateId"`
-	// State is waiting (in the outbox), projected, silent (projected to no
-	// event), poisoned, requeued, superseded, discarded, or expired (older than
-	// retention: only what is left is told).
+	// State is one of the Trace… constants.
 	State       string          `json:"state"`
 	PublishedAt *Time           `json:"publishedAt"`    // inside the business transaction
 	ClaimedAt   *Time           `json:"claimedAt"`      // read from the outbox by a lane
@@ -21,6 +19,29 @@ type Trace struct {
 	PoisonID    string          `json:"poisonId,omitempty"`
 	Traceparent string          `json:"traceparent,omitempty"`
 	Entries     []TraceEntry    `json:"entries"`
+	// Waiting says where in the outbox it is, while it is there.
+	Waiting *TraceWaiting `json:"waiting,omitempty"`
+	// Session answers for one tab, if one was asked about.
+	Session *TraceSession `json:"session,omitempty"`
+}
+
+// The states of a trace.
+const (
+	TraceWaits      = "waiting"   // in the outbox
+	TraceProjected  = "projected" // its entries are in the log
+	TraceSilent     = "silent"    // projected to no event: there was nothing to tell
+	TracePoisoned   = "poisoned"
+	TraceRequeued   = "requeued"
+	TraceSuperseded = "superseded"
+	TraceDiscarded  = "discarded"
+	TraceExpired    = "expired" // older than retention: only what is left is told
+)
+
+// TraceWaiting is an event's place in the outbox.
+type TraceWaiting struct {
+	Ahead  int    `json:"ahead"`  // events before it in its lane
+	Held   bool   `json:"held"`   // somebody serves the lane
+	Holder string `json:"holder"` // the node that does, or did last; "" if none ever did
 }
 
 // TraceEntry is one entry of the log that an event led to.
@@ -41,4 +62,14 @@ type TraceWrite struct {
 	Replayed  int    `json:"replayed"` // and after a reconnect
 	FirstAt   Time   `json:"firstAt"`
 	LastAt    Time   `json:"lastAt"`
+}
+
+// TraceSession is an event as one session, or the sessions of one member, stand
+// to it.
+type TraceSession struct {
+	Asked     string        `json:"asked"` // the session's or the member's id
+	Connected []SessionInfo `json:"connected"`
+	// Verdicts say, for each connected session in that order, what became of the
+	// event there: one sentence. Without a session there is one that says so.
+	Verdicts []string `json:"verdicts"`
 }

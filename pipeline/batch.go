@@ -172,6 +172,13 @@ func (b *batch) admit(eventID string) bool {
 	return true
 }
 
+// claimedAt is when the batch was read.
+func (b *batch) claimedAt() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.loadedAt
+}
+
 // stage keeps what handling the event led to, in place of what was staged for
 // it before.
 func (b *batch) stage(eventID string, e effect) error {

@@ -53,8 +53,12 @@ type RetryConfig struct {
 type RetentionConfig struct {
 	MaxAge     time.Duration // of log entries (default 24 h)
 	MaxEntries int           // per workspace's log (default 10,000)
-	// DedupeWindow is how long an event is remembered as projected (default 24 h).
+	// DedupeWindow is how long an event is remembered as projected, at least
+	// (default 24 h).
 	DedupeWindow time.Duration
+	// Traces is of how many events the story is kept, up to MaxAge, for
+	// store.Trace. 0: of none.
+	Traces int
 	// PoisonMaxAge is how long a poison message is kept once it is healed,
 	// superseded or discarded, and an operation once it has ended (default 30
 	// days). Open and requeued messages are kept for good.
@@ -124,6 +128,9 @@ func (c RetentionConfig) Validate() error {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s: %s is negative", name, d))
 		}
+	}
+	if c.Traces < 0 {
+		errs = append(errs, fmt.Errorf("retention traces: %d is negative", c.Traces))
 	}
 	if c.MaxEntries < 0 {
 		errs = append(errs, fmt.Errorf("retention max entries: %d is negative", c.MaxEntries))

@@ -87,7 +87,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	}
 	lanes := p.subscribers()
 	poison := poisoner{ping: p.store.Ping, concerns: p.concerns(), build: p.cfg.Build, node: p.cfg.Node, logger: p.cfg.Logger}
-	dispatch := dispatcher{projectors: p.projectors, runner: p.runner, observer: p.cfg.Observer}
+	dispatch := dispatcher{projectors: p.projectors, runner: p.runner, observer: p.cfg.Observer, node: p.cfg.Node, stories: p.cfg.Retention.Traces > 0}
 	router, err := newRouter(p.cfg, lanes, poison, dispatch, p.bus.logger)
 	if err != nil {
 		return err

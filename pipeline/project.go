@@ -15,6 +15,8 @@ type dispatcher struct {
 	projectors map[domain.EventType]domain.Projector
 	runner     *runner
 	observer   Observer
+	node       string
+	stories    bool // kept for traces
 }
 
 func (d dispatcher) handle(msg *message.Message) error {
@@ -41,7 +43,13 @@ func (d dispatcher) handle(msg *message.Message) error {
 	if err != nil {
 		return err
 	}
+	var story *store.Story
+	if d.stories {
+		story = store.NewStory(&ev, d.node, b.lane.lane, b.claimedAt(), took)
+		story.Entries = len(entries)
+	}
 	return b.stage(ev.ID, effect{projection: &store.Projection{
+		Story:   story,
 		EventID: ev.ID, WorkspaceID: ev.WorkspaceID, Entries: entries,
 		Kind: domain.AggregateOf(ev.Type), AggregateID: ev.AggregateID,
 		PoisonID: ev.Metadata[store.MetaPoisonID],

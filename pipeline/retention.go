@@ -61,7 +61,10 @@ func (r *Retention) round(ctx context.Context) {
 		run  func() (int64, error)
 	}{
 		{"log entries", func() (int64, error) { return r.store.TrimLogs(ctx, r.cfg.MaxAge, r.cfg.MaxEntries) }},
-		{"dedupe marks", func() (int64, error) { return r.store.PruneProjected(ctx, r.cfg.DedupeWindow) }},
+		{"dedupe marks", func() (int64, error) {
+			return r.store.PruneProjected(ctx, r.cfg.DedupeWindow, r.cfg.MaxAge, r.cfg.Traces)
+		}},
+		{"traces", func() (int64, error) { return r.store.PruneWrites(ctx, r.cfg.MaxAge) }},
 		{"sign-in sessions", func() (int64, error) { return r.store.PruneSessions(ctx) }},
 		{"closed poison", func() (int64, error) { return r.store.PrunePoison(ctx, r.cfg.PoisonMaxAge) }},
 		{"audit", func() (int64, error) { return r.store.PruneAudit(ctx, r.cfg.AuditMaxAge) }},

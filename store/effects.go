@@ -36,6 +36,8 @@ type Projection struct {
 	Entries []domain.Entry
 	// PoisonID is the poison message that this heals, if the event was requeued.
 	PoisonID string
+	// Story is kept with the dedupe mark, for Trace; nil keeps none.
+	Story *Story
 }
 
 // ErrFenced says that the lane has a newer owner: nothing was written.
@@ -105,13 +107,15 @@ func markProjected(ctx context.Context, c conn, all []Projection, now time.Time)
 	if len(all) == 0 {
 		return nil, nil
 	}
-	ids := make([][]string, len(all))
+	marks := make([][]any, len(all))
 	for i, p := range all {
-		ids[i] = []string{p.EventID}
+		if marks[i] = []any{p.EventID, ""}; p.Story != nil {
+			marks[i][1] = p.Story
+		}
 	}
-	marked, err := many(ctx, c, scanValue[string], `INSERT INTO projected (event_id, at)
-		SELECT value->>0, CAST($2 AS BIGINT) FROM `+c.d.rows+` WHERE true
-		ON CONFLICT (event_id) DO NOTHING RETURNING event_id`, toJSON(ids), micros(now))
+	marked, err := many(ctx, c, scanValue[string], `INSERT INTO projected (event_id, at, trace)
+		SELECT value->>0, CAST($2 AS BIGINT), value->>1 FROM `+c.d.rows+` WHERE true
+		ON CONFLICT (event_id) DO NOTHING RETURNING event_id`, toJSON(marks), micros(now))
 	if err != nil {
 		return nil, err
 	}

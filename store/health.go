@@ -105,7 +105,20 @@ func (s *Store) laneOwners(ctx context.Context) (map[int]string, error) {
 			owners[lane] = r.owner
 		}
 	}
-	return owners, nil
+	type name struct {
+		lane int
+		node string
+	}
+	names, err := many(ctx, conn{s.read, s.dialect}, func(scan scanner) (n name, err error) {
+		err = scan(&n.lane, &n.node)
+		return n, err
+	}, `SELECT lane, owner FROM lanes WHERE topic = $1 AND owner <> ''`, Topic)
+	for _, n := range names {
+		if _, held := owners[n.lane]; held {
+			owners[n.lane] = n.node
+		}
+	}
+	return owners, err
 }
 
 // blockers finds whom our backends wait for. Ours are those that call

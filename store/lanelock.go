@@ -57,7 +57,7 @@ func (s *Store) TryLane(ctx context.Context, topic string, lane int) (LaneLock, 
 	// before, if one is under way, and the session has other lanes to keep.
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
-	epoch, err := one(ctx, s.autocommit(), "lane", scanValue[int64], raiseLaneEpoch, topic, lane)
+	epoch, err := one(ctx, s.autocommit(), "lane", scanValue[int64], raiseLaneEpoch, topic, lane, s.node)
 	if err != nil {
 		l.unlock(advisoryUnlock, int32(lockClass), key.advisory())
 		return nil, err
@@ -70,8 +70,8 @@ func (s *Store) TryLane(ctx context.Context, topic string, lane int) (LaneLock, 
 	return held, nil
 }
 
-const raiseLaneEpoch = `INSERT INTO lanes (topic, lane, epoch) VALUES ($1, $2, 1)
-	ON CONFLICT (topic, lane) DO UPDATE SET epoch = lanes.epoch + 1 RETURNING epoch`
+const raiseLaneEpoch = `INSERT INTO lanes (topic, lane, epoch, owner) VALUES ($1, $2, 1, $3)
+	ON CONFLICT (topic, lane) DO UPDATE SET epoch = lanes.epoch + 1, owner = excluded.owner RETURNING epoch`
 
 const advisoryUnlock = `SELECT pg_advisory_unlock($1, $2)`
 

@@ -115,11 +115,11 @@ func TestOutboxTellsWhatWasProjected(t *testing.T) {
 		rows := waiting(t, s, store.LaneOf("ws", s.Lanes()), 10)
 		require.Equal(t, []bool{true, false, false}, []bool{rows[0].Projected, rows[1].Projected, rows[2].Projected})
 
-		n, err := s.PruneProjected(t.Context(), time.Hour)
+		n, err := s.PruneProjected(t.Context(), time.Hour, 0, 0)
 		require.NoError(t, err)
 		require.Zero(t, n, "within the window")
 		execSQL(t, s, `UPDATE projected SET at = at - 3600000000 WHERE event_id = $1`, all[0].ID)
-		n, err = s.PruneProjected(t.Context(), time.Minute)
+		n, err = s.PruneProjected(t.Context(), time.Minute, 0, 0)
 		require.NoError(t, err)
 		require.EqualValues(t, 1, n)
 		require.False(t, waiting(t, s, store.LaneOf("ws", s.Lanes()), 10)[0].Projected)

@@ -59,15 +59,37 @@ func (s *Store) trimTo(ctx context.Context, workspaceID string, floor int64) (n 
 			n = 0
 			return err
 		}
+		if _, err = c.exec(ctx, `DELETE FROM entry_writes WHERE workspace_id = $1 AND last_offset <= $2`, workspaceID, floor); err != nil {
+			return err
+		}
 		n, err = c.exec(ctx, `DELETE FROM log_entries WHERE workspace_id = $1 AND "offset" <= $2`, workspaceID, floor)
 		return err
 	})
 	return n, err
 }
 
-// PruneProjected forgets dedupe marks older than window and returns how many.
-func (s *Store) PruneProjected(ctx context.Context, window time.Duration) (int64, error) {
-	return s.autocommit().exec(ctx, `DELETE FROM projected WHERE at < $1`, micros(time.Now().Add(-window)))
+// PruneProjected forgets dedupe marks and the stories in them, and returns how
+// many. A mark stays for the window; for its story, as long as it is younger
+// than maxAge and among the newest events.
+func (s *Store) PruneProjected(ctx context.Context, window, maxAge time.Duration, newest int) (int64, error) {
+	now := time.Now()
+	before := micros(now.Add(-max(window, maxAge)))
+	// Counted along the index, which has nothing but times in it.
+	full, err := many(ctx, conn{s.read, s.dialect}, scanValue[int64],
+		`SELECT at FROM projected ORDER BY at DESC LIMIT 1 OFFSET $1`, newest)
+	if err != nil {
+		return 0, err
+	}
+	if len(full) > 0 {
+		before = max(before, min(full[0]+1, micros(now.Add(-window))))
+	}
+	return s.autocommit().exec(ctx, `DELETE FROM projected WHERE at < $1`, before)
+}
+
+// PruneWrites forgets what was written to whom longer ago than maxAge. What the
+// log has forgotten is gone already.
+func (s *Store) PruneWrites(ctx context.Context, maxAge time.Duration) (int64, error) {
+	return s.autocommit().exec(ctx, `DELETE FROM entry_writes WHERE at < $1`, micros(time.Now().Add(-maxAge)))
 }
 
 // PrunePoison forgets messages that were healed, superseded or discarded longer

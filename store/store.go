@@ -47,6 +47,8 @@ type Config struct {
 	// MaxConns bounds open connections to PostgreSQL (default 20). Two more
 	// are opened when lanes are taken and when Listen runs.
 	MaxConns int
+	// Node is what the lanes that this Store holds say of their owner.
+	Node string
 	// MustExist refuses a SQLite file that isn't there instead of making it.
 	MustExist bool
 }
@@ -54,6 +56,7 @@ type Config struct {
 // Store is an open database. It is safe for concurrent use.
 type Store struct {
 	dsn     string
+	node    string
 	dialect dialect
 	read    *sql.DB // autocommit reads and read transactions
 	write   *sql.DB // of the bus and of upkeep
@@ -80,7 +83,7 @@ func DialectOf(dsn string) Dialect {
 // Open connects, and checks that the database answers. It doesn't migrate. Its
 // errors are for the operator: each names DATABASE_URL, and the mend.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	s := &Store{dsn: cfg.DSN}
+	s := &Store{dsn: cfg.DSN, node: cfg.Node}
 	var err error
 	if DialectOf(cfg.DSN) == Postgres {
 		err = s.openPostgres(cfg)

@@ -18,6 +18,7 @@ type benchPipelineCmd struct {
 	Backlog    int `default:"50000" help:"Events waiting when the clock starts."`
 	Workspaces int `default:"64" help:"Workspaces they are spread over."`
 	Lanes      int `default:"4" help:"Lanes, 1 to 64."`
+	Traces     int `default:"1000000" help:"As ORBIT_TRACES: 0 to measure without."`
 }
 
 func (c benchPipelineCmd) Validate() error {
@@ -71,7 +72,9 @@ func (c benchPipelineCmd) measure(ctx context.Context, con console, s *store.Sto
 		Backlog: c.Backlog, Progress: con.err,
 		Fill: func(ctx context.Context, n int) error { return fill(ctx, s, members, n) },
 		Start: func(ctx context.Context) (err error) {
-			if p, err = pipeline.New(s, handlers.Table(), pipeline.Config{OnAppended: count}); err != nil {
+			if p, err = pipeline.New(s, handlers.Table(), pipeline.Config{
+				OnAppended: count, Retention: pipeline.RetentionConfig{Traces: c.Traces},
+			}); err != nil {
 				return err
 			}
 			return p.Start(ctx)
