@@ -37,6 +37,9 @@ var (
 	_ hub.Presence         = (*presence.Tracker)(nil)
 	_ presence.Broadcaster = (*hub.Hub)(nil)
 	_ presence.Record      = (*store.Store)(nil)
+	_ console.Sessions     = (*hub.Hub)(nil)
+	_ console.Monitor      = (*telemetry.Monitor)(nil)
+	_ console.Tracer       = (*telemetry.Tracer)(nil)
 	_ console.Queue        = (*store.Store)(nil)
 	_ console.Sessions     = (*hub.Hub)(nil)
 	_ console.Monitor      = (*telemetry.Monitor)(nil)
@@ -179,6 +182,9 @@ func (a *App) Run(ctx context.Context) error {
 // prepare does all that can fail before anything runs.
 func (a *App) prepare(ctx context.Context) error {
 	if err := a.open(ctx); err != nil {
+		return err
+	}
+	if err := a.openWatch(ctx); err != nil {
 		return err
 	}
 	if err := a.wire(); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"github.com/orbit/realtime/app/telemetry"
 	"github.com/orbit/realtime/config"
 )
 
@@ -24,9 +25,9 @@ func newLogger(cfg config.Config, w io.Writer) *slog.Logger {
 		text = isatty.IsTerminal(file.Fd())
 	}
 	if text {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(telemetry.Logs(slog.NewTextHandler(w, options)))
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(telemetry.Logs(slog.NewJSONHandler(w, options)))
 }
 
 // readable writes durations as Go does, "20s": JSON would have nanoseconds.

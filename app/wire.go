@@ -8,7 +8,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/orbit/realtime/app/demo"
-	"github.com/orbit/realtime/app/telemetry"
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/handlers"
 	"github.com/orbit/realtime/pipeline"
@@ -26,7 +25,6 @@ import (
 // wire makes every part and ties them together, from the database outwards.
 func (a *App) wire() error {
 	cfg := a.cfg
-	a.meters = telemetry.NewMeters(Build())
 	origins, err := auth.NewOrigins(cfg.AllowedOrigins...)
 	if err != nil {
 		return err
@@ -55,7 +53,7 @@ func (a *App) wire() error {
 			MaxAge: cfg.LogMaxAge, MaxEntries: cfg.LogMaxEntries, DedupeWindow: cfg.DedupeWindow, Traces: cfg.Traces,
 			PoisonMaxAge: cfg.PoisonMaxAge, AuditMaxAge: cfg.AuditMaxAge,
 		},
-		Observer: a.meters,
+		Observer: a.spans.Around(a.meters),
 		Build:    Build(), Node: a.node(), Logger: a.log,
 	})
 	if err != nil {
@@ -69,10 +67,10 @@ func (a *App) wire() error {
 		MessageBurst: 2 * cfg.MessagesPerSecond, Logger: a.log,
 	})
 	a.polls = poll.New(a.hub, admission, poll.Config{Lease: cfg.PollLease, WriteWait: cfg.WriteWait})
-	streams := sse.New(a.hub, admission, sse.Config{WriteWait: cfg.WriteWait, Logger: a.log})
+	events := sse.New(a.hub, admission, sse.Config{WriteWait: cfg.WriteWait, Logger: a.log})
 
 	engine := api.NewEngine(a.log)
-	engine.Use(a.meters.HTTP("/v1/ws", "/v1/sse", "/v1/poll"))
+	engine.Use(a.meters.HTTP(streams...), a.spans.HTTP(streams...))
 	api.New(api.Config{
 		Commands: a.commands(), Reader: a.store.Reader(), Directory: a.store,
 		Sessions: cookies, Cookies: cookies, Origins: origins,
@@ -81,7 +79,7 @@ func (a *App) wire() error {
 		Demo:        cfg.Demo, MaxBodyBytes: int64(cfg.MaxBodyBytes),
 	}).Register(engine)
 	engine.GET("/v1/ws", raw(a.sockets.Handle))
-	engine.GET("/v1/sse", raw(streams.Handle))
+	engine.GET("/v1/sse", raw(events.Handle))
 	engine.GET("/v1/poll", raw(a.polls.Handle))
 	engine.GET("/v1/probe", raw(probe.New(a.hub, admission).Handle))
 

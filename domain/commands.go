@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -129,9 +130,7 @@ func (s standing) needAll(permissions []Permission) error {
 // publish writes the event of a change to the outbox and returns its id.
 func (s scope) publish(ctx context.Context, t EventType, aggregateID string, payload any) (string, error) {
 	ev := NewEvent(t, s.workspace.ID, aggregateID, payload)
-	if id := correlation(ctx); id != "" {
-		ev.Metadata = map[string]string{MetaCorrelationID: id}
-	}
+	ev.Metadata = origin(ctx)
 	return ev.ID, s.Publish(ctx, ev)
 }
 
@@ -158,7 +157,10 @@ func (c Commands) now() Time {
 	return At(time.Now())
 }
 
-type correlationKey struct{}
+type (
+	correlationKey struct{}
+	traceparentKey struct{}
+)
 
 // WithCorrelation makes every event that a command publishes under ctx carry
 // id as MetaCorrelationID: the request it came from.
@@ -166,9 +168,36 @@ func WithCorrelation(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, correlationKey{}, id)
 }
 
-func correlation(ctx context.Context) string {
-	id, _ := ctx.Value(correlationKey{}).(string)
-	return id
+// WithTraceparent makes every event that a command publishes under ctx carry
+// the span it came from as MetaTraceparent, in the form of W3C Trace Context.
+func WithTraceparent(ctx context.Context, traceparent string) context.Context {
+	return context.WithValue(ctx, traceparentKey{}, traceparent)
+}
+
+// origin is where an event comes from, as far as ctx tells; nil if it doesn't.
+func origin(ctx context.Context) map[string]string {
+	var metadata map[string]string
+	set := func(name string, key any) {
+		if value, _ := ctx.Value(key).(string); value != "" {
+			if metadata == nil {
+				metadata = map[string]string{}
+			}
+			metadata[name] = value
+		}
+	}
+	set(MetaCorrelationID, correlationKey{})
+	set(MetaTraceparent, traceparentKey{})
+	return metadata
+}
+
+// TraceID is the trace that a traceparent names, 32 hex digits, for log lines;
+// "" if it is none.
+func TraceID(traceparent string) string {
+	parts := strings.Split(traceparent, "-")
+	if len(parts) != 4 || len(parts[1]) != 32 {
+		return ""
+	}
+	return parts[1]
 }
 
 // find looks up something inside the workspace by an id that came from

@@ -254,3 +254,15 @@ func TestCorrelation(t *testing.T) {
 		require.Equal(w, map[string]string{domain.MetaCorrelationID: "req_1"}, w.news()[0].Metadata)
 	})
 }
+
+func TestTraceparentTravelsWithTheEvent(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		const span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+		ctx := domain.WithTraceparent(domain.WithCorrelation(w.Context(), "req_1"), span)
+		_, _, err := w.CreateRoom(ctx, w.as("guest"), domain.NewRoom{Name: "x"})
+		require.NoError(w, err)
+		require.Equal(w, map[string]string{domain.MetaCorrelationID: "req_1", domain.MetaTraceparent: span}, w.news()[0].Metadata)
+		require.Equal(w, "0af7651916cd43dd8448eb211c80319c", domain.TraceID(span))
+		require.Empty(w, domain.TraceID("nonsense"))
+	})
+}

@@ -59,7 +59,11 @@ func (p poisoner) middleware(h message.HandlerFunc) message.HandlerFunc {
 		if err := b.stage(msg.UUID, effect{poison: &poison}); err != nil {
 			return nil, err
 		}
-		p.logger.Error("event poisoned", "event", poison.Event.ID, "type", poison.Event.Type,
+		logger := p.logger
+		if id := domain.TraceID(poison.Event.Metadata[domain.MetaTraceparent]); id != "" {
+			logger = logger.With("trace_id", id)
+		}
+		logger.Error("event poisoned", "event", poison.Event.ID, "type", poison.Event.Type,
 			"workspace", poison.Event.WorkspaceID, "poison", poison.ID, "class", poison.ErrorClass, "error", poison.Error)
 		return nil, nil
 	}

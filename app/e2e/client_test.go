@@ -52,6 +52,7 @@ type user struct {
 	base   string
 	cookie *http.Cookie
 	http   *http.Client
+	trace  string // sent as traceparent, if not empty
 }
 
 // login retries while the server is starting or restarting.
@@ -100,6 +101,9 @@ func (u *user) try(method, path string, body any) (answer, error) {
 	}
 	if u.cookie != nil {
 		req.AddCookie(u.cookie)
+	}
+	if u.trace != "" {
+		req.Header.Set("Traceparent", u.trace)
 	}
 	resp, err := u.http.Do(req)
 	if err != nil {

@@ -300,6 +300,15 @@ func (m *Monitor) Status(ctx context.Context) domain.OpsStatus {
 	return s
 }
 
+// lane tells how a lane does now.
+func (m *Monitor) lane(ctx context.Context, n int) (laneLook, bool) {
+	l := m.refresh(ctx, freshFor)
+	if l.err != nil || n < 0 || n >= len(l.lanes) {
+		return laneLook{}, false
+	}
+	return l.lanes[n], true
+}
+
 func (l laneLook) info(node string, now time.Time) domain.LaneInfo {
 	info := domain.LaneInfo{
 		Lane: l.Lane, Pending: int(l.Pending), OldestAgeMS: ms(l.age(now)),

@@ -47,6 +47,7 @@ const maxTouched = 8192
 // of them, and guarded by the feed's lock.
 type tally struct {
 	offset  int64
+	eventID string    // the domain event that led to it
 	at      time.Time // when the domain event was published
 	heard   time.Time // when this node heard of the entry; zero if it was read from the log
 	touched bool      // it is in feed.touched
@@ -130,6 +131,7 @@ func (s *Session) note(e *entry) {
 // EntryWrites sums the sessions of one transport that an entry was written to.
 type EntryWrites struct {
 	Offset         int64
+	EventID        string // the domain event that led to it
 	Transport      Transport
 	Live, Replayed int
 	Heard          time.Time // when this node heard of the entry; zero if never
@@ -157,7 +159,7 @@ func (h *Hub) TakeWrites() []WorkspaceWrites {
 			for i, by := range t.writes {
 				if by.live+by.replayed > 0 {
 					w.Entries = append(w.Entries, EntryWrites{
-						Offset: t.offset, Transport: transports[i], Live: by.live, Replayed: by.replayed,
+						Offset: t.offset, EventID: t.eventID, Transport: transports[i], Live: by.live, Replayed: by.replayed,
 						Heard: t.heard, First: by.first, Last: by.last,
 					})
 				}

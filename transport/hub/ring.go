@@ -19,7 +19,7 @@ func encode(epoch string, e domain.Entry, heard time.Time) entry {
 	p := domain.Position{Epoch: epoch, Offset: e.Offset}
 	return entry{
 		channel: e.Channel, frame: Frame{ID: p.String(), Data: domain.Frame(e.Data, p)},
-		tally: &tally{offset: e.Offset, at: e.At, heard: heard},
+		tally: &tally{offset: e.Offset, eventID: e.EventID, at: e.At, heard: heard},
 	}
 }
 
