@@ -60,7 +60,7 @@ type owner struct {
 var owners = []owner{
 	{"github.com/ThreeDotsLabs", []string{"pipeline"}, "the bus can be replaced only if one folder knows it"},
 	{"github.com/olahol/melody", []string{"transport/ws"}, "melody drops silently and panics leave zombies: one folder guards against it"},
-	{"github.com/gorilla/websocket", []string{"transport/ws", "app/bench"}, "there is one WebSocket server, and one client that measures it"},
+	{"github.com/gorilla/websocket", []string{"transport/ws", "app/bench", "app/prove"}, "there is one WebSocket server, one client that measures it, and one that distrusts it"},
 	{"database/sql/driver", []string{"store"}, "all SQL lives in store"},
 	{"github.com/jackc/pgx", []string{"store"}, "all SQL lives in store"},
 	{"modernc.org/sqlite", []string{"store"}, "all SQL lives in store"},

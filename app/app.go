@@ -53,6 +53,7 @@ type App struct {
 	cfg        config.Config
 	log        *slog.Logger
 	projectors map[domain.EventType]domain.Projector
+	middles    []Middle
 
 	store    *store.Store
 	unlock   func() error

@@ -32,19 +32,24 @@ func (a *App) wire() error {
 	cookies := auth.NewCookieSessions(a.store.Reader(), auth.CookieConfig{Secure: cfg.CookieSecure == "always"})
 	admission := auth.NewAdmission(cookies, a.store.Reader(), auth.AdmissionConfig{Origins: origins, MaxRooms: cfg.MaxRooms})
 
-	a.hub = hub.New(a.store, auth.NewEntitlements(cookies, a.store.Reader()), hub.Config{
+	entries := through(a, hub.Log(a.store), func(m Middle) func(hub.Log) hub.Log { return m.Log })
+	a.hub = hub.New(entries, auth.NewEntitlements(cookies, a.store.Reader()), hub.Config{
 		RingSize: cfg.RingSize, Heartbeat: cfg.Heartbeat,
 		MaxSessions: cfg.MaxSessions, MaxWorkspaceSessions: cfg.MaxWorkspaceSessions,
 		MaxUserSessions: cfg.MaxUserSessions, MaxRooms: cfg.MaxRooms,
 		Observer: a.meters, Logger: a.log,
 	})
-	a.presence = presence.New(a.hub, cfg.PresenceGrace)
+	flips := through(a, presence.Broadcaster(a.hub), func(m Middle) func(presence.Broadcaster) presence.Broadcaster { return m.Presence })
+	a.presence = presence.New(flips, cfg.PresenceGrace)
 	a.recorder = presence.NewRecorder(a.presence, a.store, a.log)
 	a.hub.SetPresence(a.presence)
 
-	a.pipeline, err = pipeline.New(a.store, a.projectors, pipeline.Config{
+	type projectors = map[domain.EventType]domain.Projector
+	table := through(a, a.projectors, func(m Middle) func(projectors) projectors { return m.Projectors })
+	relay := through(a, a.relay, func(m Middle) func(func([]domain.Appended)) func([]domain.Appended) { return m.Relay })
+	a.pipeline, err = pipeline.New(a.store, table, pipeline.Config{
 		Lanes:          cfg.Lanes,
-		OnAppended:     a.relay,
+		OnAppended:     relay,
 		Concerns:       handlers.Concerns,
 		HandlerTimeout: cfg.HandlerTimeout,
 		Retry:          pipeline.RetryConfig{Budget: cfg.RetryBudget},

@@ -41,6 +41,7 @@ type cli struct {
 
 	Log     logCmd     `cmd:"" help:"Care for the workspaces' logs."`
 	Bench   benchCmd   `cmd:"" help:"Measure this build on this machine: latency, pipeline, idle."`
+	Prove   proveCmd   `cmd:"" help:"Break this build on purpose, and check that nothing was lost, doubled or leaked."`
 	Health  healthCmd  `cmd:"" help:"Ask a running server whether it is ready (exit 0 or 1)."`
 	Version versionCmd `cmd:"" help:"Print the build."`
 

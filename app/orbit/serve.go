@@ -12,5 +12,5 @@ type serveCmd struct {
 }
 
 func (c serveCmd) Run(ctx context.Context, con console) error {
-	return app.Serve(ctx, c.Config, app.LogTo(con.err))
+	return app.Serve(ctx, c.Config, append(faults(con), app.LogTo(con.err))...)
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/orbit/realtime/store/pgcluster"
 )
 
 // The keeper cleans up after a test process: it is the same binary, started
@@ -74,7 +76,7 @@ func keep() {
 		case "drop":
 			dropDatabase(task[1], task[2])
 		case "stop":
-			_ = stopCluster(task[1], task[2])
+			_ = pgcluster.Remove(task[1], task[2])
 		}
 	}
 }

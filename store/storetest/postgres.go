@@ -19,6 +19,7 @@ import (
 
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/migrations"
+	"github.com/orbit/realtime/store/pgcluster"
 )
 
 // TestDatabaseURL names the environment variable with the PostgreSQL server
@@ -69,6 +70,15 @@ func findServer() (*url.URL, error) {
 		}
 	}
 	return startCluster()
+}
+
+// startCluster makes a cluster that the keeper removes after this process.
+func startCluster() (*url.URL, error) {
+	c, err := pgcluster.Start(pgcluster.Config{Made: func(pgCtl, dir string) error { return tellKeeper("stop", pgCtl, dir) }})
+	if err != nil {
+		return nil, fmt.Errorf("nothing answers on 127.0.0.1:5432, and no cluster can be made: %w", err)
+	}
+	return c.URL(), nil
 }
 
 func answers(u *url.URL) error {

@@ -1,0 +1,73 @@
+package prove
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/orbit/realtime/app/prove/check"
+)
+
+// measure notes how heavy the server is, at rest. There is nothing to measure
+// of one that isn't ours.
+func (r *round) measure() error {
+	v := check.Vitals{At: r.now()}
+	if p := r.env.server; p != nil {
+		v.PID = p.pid()
+		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", v.PID))
+		if err != nil && !os.IsNotExist(err) { // no /proc here
+			return err
+		}
+		v.Files = len(files)
+		v.MemoryKB = residentKB(v.PID)
+		v.Goroutines = goroutines("http://" + p.admin)
+	}
+	r.vitals = append(r.vitals, v)
+	return nil
+}
+
+// residentKB reads VmRSS, which proc(5) gives in kB; 0 where it can't.
+func residentKB(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	return field(status, "VmRSS:")
+}
+
+// goroutines asks the server's metrics; 0 where it has none.
+func goroutines(admin string) int {
+	client := &http.Client{Timeout: 5 * time.Second}
+	res, err := client.Get(admin + "/metrics")
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return 0
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))
+	if err != nil {
+		return 0
+	}
+	return int(field(body, "go_goroutines"))
+}
+
+// field finds "<name> <number> …" at the beginning of a line.
+func field(text []byte, name string) int64 {
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), name); ok {
+			if words := strings.Fields(rest); len(words) > 0 {
+				n, _ := strconv.ParseInt(words[0], 10, 64) // 0: not a number
+				return n
+			}
+		}
+	}
+	return 0
+}
