@@ -88,10 +88,10 @@ func (a answer) entity(key string) thing {
 // snapshotOf fetches a workspace as somebody sees it. gone: they are not a member.
 func (c *caller) snapshotOf(ctx context.Context, as *person, slug string) (s domain.Snapshot, gone bool, err error) {
 	a := c.call(ctx, as, http.MethodGet, "/v1/workspaces/"+slug+"/snapshot", nil)
-	switch {
-	case a.status == http.StatusOK:
+	switch a.status {
+	case http.StatusOK:
 		return s, false, json.Unmarshal(a.body, &s)
-	case a.status == http.StatusNotFound, a.status == http.StatusUnauthorized:
+	case http.StatusNotFound, http.StatusUnauthorized:
 		return s, true, fmt.Errorf("snapshot: status %d", a.status)
 	}
 	return s, false, fmt.Errorf("snapshot: status %d", a.status)

@@ -98,7 +98,7 @@ func (f *front) accept() {
 }
 
 func (f *front) carry(client net.Conn, backend string) {
-	server, err := net.DialTimeout("tcp", backend, 2*time.Second)
+	server, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(context.Background(), "tcp", backend)
 	if err != nil {
 		_ = client.Close()
 		return

@@ -15,7 +15,7 @@ func enter(namespace string) error {
 	if err != nil {
 		return err
 	}
-	defer space.Close()
+	defer func() { _ = space.Close() }() // it was only read
 	return unix.Setns(int(space.Fd()), unix.CLONE_NEWNET)
 }
 

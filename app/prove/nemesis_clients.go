@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"time"
+
+	"github.com/orbit/realtime/domain"
 )
 
 // trimKeep is how many entries of each log a trim leaves.
@@ -64,9 +66,13 @@ func stampede(ctx context.Context, r *round, _ fault, _ *rand.Rand) error {
 func (r *round) gather(ctx context.Context) ([]*tab, error) {
 	if r.herd == nil {
 		t := r.env.tenants[len(r.env.tenants)-1]
-		s, _, err := r.env.calls.snapshotOf(ctx, t.members[0], t.slug)
-		if err != nil {
-			return nil, nil // not now
+		var s domain.Snapshot
+		if err := r.until(context.WithoutCancel(ctx), herdPatience, "there is a snapshot for the herd", func() (ok bool) {
+			var err error
+			s, _, err = r.env.calls.snapshotOf(ctx, t.members[0], t.slug)
+			return err == nil || ctx.Err() != nil
+		}); err != nil || ctx.Err() != nil {
+			return nil, err // the round is over before it began
 		}
 		for i := range r.env.opts.Herd {
 			r.herd = append(r.herd, r.open(r.life, t, t.members[0], herdHabit, fmt.Sprintf("herd/%d", i), i, func(tb *tab) {

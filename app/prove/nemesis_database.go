@@ -102,7 +102,7 @@ func fillDisk(ctx context.Context, r *round, f fault, _ *rand.Rand) error {
 		if err != nil {
 			return err
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }() // it is to be full, not well
 		for size := 1 << 20; size > 0; {
 			if _, err := file.Write(make([]byte, size)); err != nil {
 				size /= 16

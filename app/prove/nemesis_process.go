@@ -56,7 +56,7 @@ func killMidReplay(ctx context.Context, r *round, f fault, d *rand.Rand) error {
 	if err := r.env.server.start(); err != nil {
 		return err
 	}
-	return r.env.afterDeath(ctx, 15*time.Second)
+	return r.env.afterDeath(ctx, 8*time.Second)
 }
 
 // afterDeath waits until the server has killed itself, and brings it back with

@@ -48,7 +48,7 @@ func newProcess(binary, host string, env []string, log io.Writer) (*process, err
 }
 
 func freeAddr(host string) (string, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return "", err
 	}
@@ -65,7 +65,8 @@ func (p *process) local() string {
 func (p *process) start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	cmd := exec.Command(p.binary, "serve")
+	// Not bound to a context: how it ends is what this is about.
+	cmd := exec.CommandContext(context.Background(), p.binary, "serve")
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stderr, cmd.Stdout = p.log, p.log
 	// A group of its own: Ctrl-C is for the run, which ends it then.

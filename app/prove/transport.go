@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -69,7 +70,7 @@ func (tb *tab) ws(ctx context.Context, transport string) error {
 		}
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // what ended it is known
 	var clean atomic.Bool
 	defer func() { l.ended(clean.Load()) }()
 	// Half of those who leave say so; the others are just gone.
@@ -110,10 +111,11 @@ func (tb *tab) dawdle(ctx context.Context) {
 	}
 }
 
-func (tb *tab) request(ctx context.Context, url string) (*http.Response, func(), error) {
+// request asks for a stream or an answer to a poll, and returns its body.
+func (tb *tab) request(ctx context.Context, url string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	req.Header.Set("Cookie", tb.who.cookie)
 	dial := tb.dial
@@ -123,18 +125,18 @@ func (tb *tab) request(ctx context.Context, url string) (*http.Response, func(),
 	transport := &http.Transport{DialContext: dial, DisableCompression: true, DisableKeepAlives: true}
 	res, err := transport.RoundTrip(req)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	switch res.StatusCode {
 	case http.StatusOK:
-		return res, func() { res.Body.Close() }, nil
+		return res.Body, nil
 	case http.StatusUnauthorized, http.StatusNoContent:
 		err = errGone
 	default:
 		err = errors.New(res.Status)
 	}
 	res.Body.Close()
-	return nil, nil, err
+	return nil, err
 }
 
 func (tb *tab) sse(ctx context.Context) error {
@@ -144,13 +146,13 @@ func (tb *tab) sse(ctx context.Context) error {
 	defer quiet.Stop()
 	q, position := tb.query()
 	l := tb.newLink(position)
-	res, done, err := tb.request(ctx, tb.base()+"/v1/sse?"+q.Encode())
+	body, err := tb.request(ctx, tb.base()+"/v1/sse?"+q.Encode())
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer body.Close()
 	defer l.ended(false)
-	lines := bufio.NewReader(res.Body)
+	lines := bufio.NewReader(body)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
@@ -204,16 +206,16 @@ func (tb *tab) poll(ctx context.Context) error {
 func (tb *tab) pollOnce(ctx context.Context, url string) (events []json.RawMessage, position string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, silence+2*time.Second)
 	defer cancel()
-	res, done, err := tb.request(ctx, url)
+	body, err := tb.request(ctx, url)
 	if err != nil {
 		return nil, "", err
 	}
-	defer done()
+	defer body.Close()
 	var answer struct {
 		Position string            `json:"position"`
 		Events   []json.RawMessage `json:"events"`
 	}
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+	if err := json.NewDecoder(body).Decode(&answer); err != nil {
 		return nil, "", err
 	}
 	return answer.Events, answer.Position, nil

@@ -3,6 +3,7 @@ package prove
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,8 +44,11 @@ func residentKB(pid int) int64 {
 
 // goroutines asks the server's metrics; 0 where it has none.
 func goroutines(admin string) int {
-	client := &http.Client{Timeout: 5 * time.Second}
-	res, err := client.Get(admin + "/metrics")
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, admin+"/metrics", nil)
+	if err != nil {
+		return 0
+	}
+	res, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
 	if err != nil {
 		return 0
 	}
