@@ -52,7 +52,7 @@ func (a *App) wire() error {
 		OnAppended:     relay,
 		Concerns:       handlers.Concerns,
 		HandlerTimeout: cfg.HandlerTimeout,
-		Retry:          pipeline.RetryConfig{Budget: cfg.RetryBudget},
+		Retry:          pipeline.RetryConfig{Budget: max(cfg.RetryBudget, 1)}, // 0 is one attempt here, and the default there
 		SafetyPoll:     cfg.SafetyPoll,
 		Retention: pipeline.RetentionConfig{
 			MaxAge: cfg.LogMaxAge, MaxEntries: cfg.LogMaxEntries, DedupeWindow: cfg.DedupeWindow, Traces: cfg.Traces,

@@ -81,11 +81,11 @@ func each(t *testing.T, fn func(t *testing.T, dsn string)) {
 
 // process is the real binary, so that it can be killed for real.
 type process struct {
-	t    *testing.T
-	addr string
-	env  []string
-	cmd  *exec.Cmd
-	log  *bytes.Buffer
+	t           *testing.T
+	addr, admin string
+	env         []string
+	cmd         *exec.Cmd
+	log         *bytes.Buffer
 }
 
 var binary = sync.OnceValues(func() (string, error) {
@@ -110,9 +110,9 @@ func freeAddr(t *testing.T) string {
 
 // newProcess prepares a server that keeps its address and database over restarts.
 func newProcess(t *testing.T, dsn string) *process {
-	addr := freeAddr(t)
-	p := &process{t: t, addr: addr, env: append(os.Environ(),
-		"ORBIT_ADDR="+addr, "ORBIT_ADMIN_ADDR="+freeAddr(t), "DATABASE_URL="+dsn,
+	addr, admin := freeAddr(t), freeAddr(t)
+	p := &process{t: t, addr: addr, admin: admin, env: append(os.Environ(),
+		"ORBIT_ADDR="+addr, "ORBIT_ADMIN_ADDR="+admin, "DATABASE_URL="+dsn,
 		"ORBIT_DEMO=true", "ORBIT_LOG_LEVEL=warn", "ORBIT_DRAIN=200ms", "ORBIT_MAX_USER_SESSIONS=1000")}
 	t.Cleanup(func() {
 		if p.cmd != nil {
