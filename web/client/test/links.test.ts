@@ -85,6 +85,21 @@ test("websocket: leaving is said by the code, and nothing is heard after a close
   }
 });
 
+test("websocket: what isn't an event ends the link, rather than losing what came with it", () => {
+  let ended = 0;
+  websocket.open(
+    { fetch: () => Promise.reject(new Error("no fetch here")), WebSocket: FakeSocket, url: () => new URL("http://o.test") },
+    {
+      alive: () => {},
+      receive: (events) => events.forEach(({ type }) => type), // as a client reads them
+      end: () => void ended++,
+    },
+  );
+  FakeSocket.last.onmessage!({ data: `null\n${JSON.stringify(heartbeat(2))}` });
+  expect(ended).toBe(1);
+  expect(FakeSocket.last.closed).toBe(4000);
+});
+
 test("websocket: what isn't JSON, and a constructor that throws, end the link", async () => {
   const h = opened(websocket, { WebSocket: FakeSocket });
   FakeSocket.last.onmessage!({ data: "<html>" });

@@ -16,6 +16,25 @@ test("a lost connection resumes where it was; what comes again is dropped", asyn
   expect(h.replayed.slice(-3)).toEqual([true, false, false]); // 13, system.live, 14
 });
 
+test("events that a newer server knows pass in their order, and count as any other", async () => {
+  const h = harness();
+  await h.live();
+  h.link.receive(
+    { type: "workspace.planet.discovered", id: "e-11", channel: "workspace:ws_1", cause: "c", planet: {} },
+    { type: "system.weather", sunny: true },
+    { type: "planet.glimpsed", channel: "planet:p_1" },
+    entry(12),
+  );
+  expect(h.events.map(({ type }) => type as string).slice(-4)).toEqual([
+    "workspace.planet.discovered",
+    "system.weather",
+    "planet.glimpsed",
+    "workspace.member.joined",
+  ]);
+  await h.rt.until("c");
+  expect(h.rt.position).toBe("e-12");
+});
+
 test("heartbeats move the position: an idle client's doesn't grow old", async () => {
   const h = harness();
   await h.live();

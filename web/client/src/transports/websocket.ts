@@ -25,18 +25,14 @@ export const websocket: Transport = {
     }
     socket.onmessage = ({ data }: { data: unknown }) => {
       sink.alive();
-      let events: ServerEvent[];
       try {
-        events = String(data)
-          .split("\n")
-          .filter(Boolean)
-          .map((line) => JSON.parse(line) as ServerEvent);
-      } catch {
+        const lines = String(data).split("\n").filter(Boolean);
+        sink.receive(lines.map((line) => JSON.parse(line) as ServerEvent));
+      } catch (error) {
+        // What isn't an event, as on the other transports: from here on it must come anew.
         close(COMING_BACK);
-        sink.end({ reason: "a message that isn't JSON" });
-        return;
+        sink.end({ reason: String(error) });
       }
-      sink.receive(events);
     };
     socket.onclose = ({ code }: { code: number }) => sink.end({ code, reason: `close code ${code}` });
     // Without a listener, `ws` throws what a close before the handshake's end causes.
