@@ -61,19 +61,17 @@ export class Causes {
     }
   }
 
-  /** The aggregate is up to date: what of it was stale is shown after all. */
-  heal(aggregate: string): void {
-    for (const [cause, error] of this.#settled)
-      if (error instanceof StaleError && error.aggregate === aggregate) this.#settled.set(cause, null);
-  }
-
   /**
-   * Everybody who waits by now. A snapshot that is asked for from here on has
-   * what they wait for: calling the result, when it is applied, resolves them.
+   * Everybody who waits by now, and all that is stale. A snapshot that is asked for
+   * from here on has it: call the result when it is applied.
    */
   coveredByNow(): () => void {
-    const covered = [...this.#waiting.values()].flatMap((waiters) => [...waiters]);
-    return () => covered.forEach((waiter) => waiter.resolve());
+    const waiting = [...this.#waiting.values()].flatMap((waiters) => [...waiters]);
+    const stale = [...this.#settled].filter(([, error]) => error);
+    return () => {
+      for (const waiter of waiting) waiter.resolve();
+      for (const [cause, error] of stale) if (this.#settled.get(cause) === error) this.#settled.set(cause, null);
+    };
   }
 
   rejectAll(error: Error): void {

@@ -137,7 +137,6 @@ export function createRealtime(options: RealtimeOptions): Realtime {
 
   const deliver = (event: ServerEvent, replayed: boolean) => {
     for (const type of [event.type, "*"]) byType.get(type)?.emit(event as never, { replayed });
-    if (event.type === "system.healed") causes.heal(event.aggregate);
     if (!event.cause) return;
     causes.settle(event.cause, event.type === "system.stale" ? new StaleError(event.cause, event.aggregate) : null);
   };

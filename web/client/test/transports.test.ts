@@ -234,3 +234,20 @@ test("without a WebSocket implementation it begins with SSE", async () => {
   expect(asked[0]).toMatch(/^http:\/\/orbit.test\/prefix\/v1\/sse\?workspace=acme&catalog=\w+&position=e-1$/);
   expect(rt.status).toBe("stopped");
 });
+
+test("a base URL's path is kept everywhere, and what is remembered is remembered for it", async () => {
+  const storage = new FakeStorage();
+  for (const baseUrl of ["http://orbit.test/demo/left", "http://orbit.test/demo/right/", "http://orbit.test"]) {
+    const h = harness({ storage, baseUrl });
+    h.rt.start();
+    await settled();
+    h.link.end({ code: 1006 });
+    await settled();
+    h.link.live();
+    expect(h.link.transport, baseUrl).toBe("sse"); // not as another path's
+    const root = `${baseUrl.replace(/\/$/, "")}/v1/`;
+    expect(h.links.map(({ url }) => url.href.split("fake")[0])).toEqual([root, root]);
+    expect(h.probes[0]!.split("probe")[0]).toBe(root);
+  }
+  expect(storage.items.size).toBe(3);
+});

@@ -58,14 +58,27 @@ test("stale and healed are entries of the log: each counts once, also when it is
   expect(h.rt.position).toBe("e-13");
 });
 
-test("healed by a later change: what was stale of the aggregate is shown by it", async () => {
+test("an aggregate is stale by each of its causes: healing one says nothing about the other", async () => {
   const h = harness();
   await h.live();
-  h.link.receive(stale(11, "first"), { ...stale(12, "other"), aggregate: "role:rol_1" });
-  h.link.receive(stale(13, "second", "system.healed"));
+  h.link.receive(stale(11, "first"), stale(12, "second"), stale(13, "first", "system.healed"));
   await h.rt.until("first");
-  await h.rt.until("second");
-  await expect(h.rt.until("other")).rejects.toThrow(StaleError);
+  await expect(h.rt.until("second")).rejects.toThrow(StaleError);
+});
+
+test("a snapshot shows what was stale before it", async () => {
+  let give = (_: ReturnType<typeof snapshotAt>) => {};
+  const h = harness({ snapshot: () => new Promise((resolve) => (give = resolve)) });
+  h.rt.onSnapshot(() => {});
+  await h.live();
+  h.link.receive(stale(11, "before"));
+  h.link.receive({ type: "system.resync", reason: "position_expired", id: "e-90" });
+  await settled();
+  give(snapshotAt("e-90"));
+  await settled();
+  await h.rt.until("before");
+  h.link.receive(stale(91, "after"));
+  await expect(h.rt.until("after")).rejects.toThrow(StaleError);
 });
 
 test("a projection that succeeds after all resolves", async () => {
