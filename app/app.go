@@ -43,6 +43,8 @@ var (
 	_ console.Queue        = (*store.Store)(nil)
 	_ console.Sessions     = (*hub.Hub)(nil)
 	_ console.Monitor      = (*telemetry.Monitor)(nil)
+	_ console.Tracer       = (*store.Store)(nil)
+	_ console.TabTracer    = (*telemetry.Tracer)(nil)
 	_ console.Previewer    = (*pipeline.Previewer)(nil)
 	_ console.Aggregates   = (*pipeline.Previewer)(nil)
 	_ auth.Sessions        = (*auth.CookieSessions)(nil)

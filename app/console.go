@@ -8,6 +8,7 @@ import (
 	"github.com/orbit/realtime/config"
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/handlers"
+	"github.com/orbit/realtime/handlers/fixture"
 	"github.com/orbit/realtime/pipeline"
 	"github.com/orbit/realtime/store"
 	"github.com/orbit/realtime/transport/console"
@@ -24,7 +25,7 @@ func (a *App) wireConsole() error {
 		operators[i] = console.NewOperator(o.Name, console.Role(o.Role), o.Token)
 	}
 	ports := databasePorts(a.store, a.projectors, a.cfg.HandlerTimeout)
-	ports.Monitor, ports.Sessions = a.monitor, a.hub
+	ports.Monitor, ports.Tracer, ports.Sessions = a.monitor, a.tracer, a.hub
 	product := ""
 	if a.cfg.Demo {
 		product = visit(a.publicListener.Addr())
@@ -41,7 +42,14 @@ func (a *App) wireConsole() error {
 // databasePorts are the ports that need a database and no server.
 func databasePorts(s *store.Store, projectors map[domain.EventType]domain.Projector, timeout time.Duration) console.Ports {
 	previewer := pipeline.NewPreviewer(s, projectors, timeout, nil)
-	return console.Ports{Queue: s, Workspaces: s.Reader(), Tail: tail{s}, Previewer: previewer, Aggregates: previewer}
+	return console.Ports{
+		Queue: s, Workspaces: s.Reader(), Tail: tail{s}, Tracer: s, Previewer: previewer, Aggregates: previewer,
+		Export: func(ctx context.Context, p domain.Poison) (any, error) {
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			return fixture.Export(ctx, s.Reader(), projectors, p)
+		},
+	}
 }
 
 // DirectConsole is the operators' side straight on the database, for the

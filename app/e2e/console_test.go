@@ -177,6 +177,15 @@ func TestTheWayBackByCommandLine(t *testing.T) {
 				require.Contains(t, run(0, "poison", "show", one.ID), "no such column: messages.mood")
 				run(3, "poison", "show", "psn_nothing")
 
+				// Take it home: the fixture runs on this build's projector.
+				file := t.TempDir() + "/mood.json"
+				require.NoError(t, os.WriteFile(file, []byte(run(0, "poison", "export", one.ID)), 0o600))
+				code, out, stderr := cli(t, nil, "poison", "replay", file)
+				require.Zero(t, code, out+stderr)
+				require.Contains(t, out, "message.posted to room:")
+				require.Contains(t, out, "func TestRoomsMessagePostedMood(t *testing.T)")
+				require.NotContains(t, out, "message 14", "what people wrote stays here")
+
 				// Is it mended? Straight on the database it is this build's own
 				// projector that runs, and that one was never broken.
 				if mode == "server" {
@@ -203,7 +212,7 @@ func TestTheWayBackByCommandLine(t *testing.T) {
 
 				// The rest, canary first.
 				var op domain.Operation
-				out := run(0, "poison", "requeue", "--group", group.Fingerprint, "--yes", "--expect", "14", "--reason", "mended", "--wait", "--json")
+				out = run(0, "poison", "requeue", "--group", group.Fingerprint, "--yes", "--expect", "14", "--reason", "mended", "--wait", "--json")
 				require.NoError(t, json.Unmarshal([]byte(out), &op))
 				require.Equal(t, domain.OperationDone, op.State)
 				require.Equal(t, 14, op.Succeeded)
@@ -214,6 +223,7 @@ func TestTheWayBackByCommandLine(t *testing.T) {
 					require.Equal(t, 1, n, "%s reached the tab once", cause)
 				}
 				require.Contains(t, run(0, "operations", "show", op.ID, "--items"), "succeeded")
+				require.Contains(t, run(0, "trace", one.EventID), "in the log")
 				require.Empty(t, lines(run(0, "poison", "list", "--json")))
 				require.Len(t, lines(run(0, "poison", "list", "--json", "--state", "healed", "--limit", "4", "--all")), 15)
 

@@ -112,6 +112,23 @@ func (poisonWatchCmd) Help() string {
   orbit poison watch --json | jq -r '.newGroups[].error'`
 }
 
+func (poisonExportCmd) Help() string {
+	return `The fixture holds the event and every row that its projector read, with what is anybody's business taken out.
+
+Example:
+
+  orbit poison export psn_01 > handlers/testdata/mood.json`
+}
+
+func (poisonReplayCmd) Help() string {
+	return `Needs no server and no database. Exits with 1 if this build's projector fails on it.
+
+Examples:
+
+  orbit poison replay handlers/testdata/mood.json
+  orbit poison replay handlers/testdata/mood.json --test > handlers/mood_test.go`
+}
+
 func (operationsCmd) Help() string {
 	return `Example:
 

@@ -162,12 +162,17 @@ func (c auditListCmd) Run(ctx context.Context, con console) error {
 type traceCmd struct {
 	adminAPI
 	EventID string `arg:"" name:"event-id" help:"Id of the domain event: a command's Orbit-Event-Id, the cause of what tabs receive."`
+	Tab     string `placeholder:"ID" help:"Also what became of it at this session, or at this member's sessions."`
 }
 
 func (c traceCmd) Run(ctx context.Context, con console) error {
 	return c.with(ctx, func(api *adminClient) error {
 		var t domain.Trace
-		if err := api.get(ctx, "/trace/"+url.PathEscape(c.EventID), nil, &t); err != nil {
+		q := url.Values{}
+		if c.Tab != "" {
+			q.Set("tab", c.Tab)
+		}
+		if err := api.get(ctx, "/trace/"+url.PathEscape(c.EventID), q, &t); err != nil {
 			return err
 		}
 		if c.JSON {
@@ -200,6 +205,23 @@ func (con console) printTrace(t domain.Trace) error {
 	})
 	if err != nil {
 		return err
+	}
+	if w := t.Waiting; w != nil {
+		served := "nobody serves its lane"
+		if w.Held {
+			served = "its lane is served"
+		}
+		fmt.Fprintf(con.out, "\nIt waits in the outbox behind %d others; %s. %s\n", w.Ahead, served, printable(w.Holder, 80))
+	}
+	if t.Session != nil {
+		fmt.Fprintln(con.out)
+		for i, verdict := range t.Session.Verdicts {
+			if i < len(t.Session.Connected) {
+				s := t.Session.Connected[i]
+				fmt.Fprintf(con.out, "%s (%s): ", s.ID, s.Transport)
+			}
+			fmt.Fprintln(con.out, printable(verdict, 1000))
+		}
 	}
 	for i, a := range t.Attempts {
 		fmt.Fprintf(con.out, "attempt %d  %s  %.1f ms  %s\n", i+1, a.At.UTC().Format("15:04:05.000"), a.DurationMS, printable(a.Error, 200))

@@ -22,6 +22,8 @@ type poisonCmd struct {
 	Discard poisonDiscardCmd `cmd:"" help:"Drop open messages, with a reason."`
 	Restore poisonRestoreCmd `cmd:"" help:"Open discarded messages again."`
 	Stats   poisonStatsCmd   `cmd:"" help:"Count messages by state; with thresholds, for monitoring."`
+	Export  poisonExportCmd  `cmd:"" help:"Print a redacted fixture of one, to take home."`
+	Replay  poisonReplayCmd  `cmd:"" help:"Run this build's projector on a fixture; print a Go test to keep."`
 	Watch   poisonWatchCmd   `cmd:"" help:"Print what changes in the queue, until interrupted."`
 }
 

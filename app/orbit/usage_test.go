@@ -43,7 +43,7 @@ func TestUsageErrorsPointToTheCommandsHelp(t *testing.T) {
 func TestEveryCommandShowsAnExample(t *testing.T) {
 	for _, args := range [][]string{
 		{"serve"}, {"migrate"}, {"config"}, {"poison"}, {"poison", "list"}, {"poison", "show"}, {"poison", "requeue"},
-		{"poison", "discard"}, {"poison", "groups"}, {"poison", "preview"}, {"poison", "restore"}, {"poison", "stats"}, {"poison", "watch"},
+		{"poison", "discard"}, {"poison", "groups"}, {"poison", "preview"}, {"poison", "restore"}, {"poison", "stats"}, {"poison", "watch"}, {"poison", "export"}, {"poison", "replay"},
 		{"operations"}, {"operations", "list"}, {"operations", "show"}, {"operations", "cancel"},
 		{"ops"}, {"ops", "status"}, {"ops", "sessions"}, {"ops", "disconnect"}, {"trace"}, {"audit"}, {"audit", "list"}, {"tail"}, {"completion"}, {"log", "reset-epoch"}, {"bench", "latency"}, {"bench", "pipeline"}, {"bench", "idle"}, {"health"},
 	} {

@@ -342,7 +342,11 @@ func listAudit(c *call) error {
 }
 
 func trace(c *call) error {
-	t, err := c.Trace(c.r.Context(), c.who, c.r.PathValue("event"))
+	tab := c.query.text("tab")
+	if c.query.err != nil {
+		return c.query.err
+	}
+	t, err := c.Trace(c.r.Context(), c.who, c.r.PathValue("event"), tab)
 	return answer(c, t, err)
 }
 

@@ -102,7 +102,7 @@ var samples = map[string]struct {
 	"GET /operations/{id}/items":          {"/operations/op_0/items?state=pending", "", 200},
 	"POST /operations/{id}/cancel":        {"/operations/op_0/cancel", "", 200},
 	"GET /audit":                          {"/audit?outcome=done", "", 200},
-	"GET /trace/{event}":                  {"/trace/event-1", "", 200},
+	"GET /trace/{event}":                  {"/trace/event-1?tab=ses_1", "", 200},
 	"GET /presence":                       {"/presence", "", 200},
 	"GET /sessions":                       {"/sessions?workspace=acme", "", 200},
 	"DELETE /sessions/{id}":               {"/sessions/ses_1?reason=test", "", 204},

@@ -77,11 +77,11 @@ func sparks(series []domain.Sample) []spark {
 // bar is one leg of the waterfall: percentages of the picture's width.
 type bar struct {
 	domain.Stage
-	Total         bool
-	Start         float64 // where the legs before end, by their medians
-	P50W, P95W    float64
-	P99X          float64
-	FromTo        string
+	Total      bool
+	Start      float64 // where the legs before end, by their medians
+	P50W, P95W float64
+	P99X       float64
+	FromTo     string
 }
 
 var legs = map[string]string{

@@ -56,7 +56,9 @@ func page[T any](list []T, p domain.Page) ([]T, string, error) {
 
 func (m *memory) found(f domain.PoisonFilter) []domain.Poison {
 	found := slices.DeleteFunc(slices.Clone(m.poison), func(p domain.Poison) bool { return !m.matches(f, p) })
-	slices.SortFunc(found, func(a, b domain.Poison) int { return cmp.Or(b.PoisonedAt.Compare(a.PoisonedAt), cmp.Compare(b.ID, a.ID)) })
+	slices.SortFunc(found, func(a, b domain.Poison) int {
+		return cmp.Or(b.PoisonedAt.Compare(a.PoisonedAt), cmp.Compare(b.ID, a.ID))
+	})
 	return found
 }
 
@@ -300,7 +302,9 @@ func (w *world) Sessions(workspace, member string, limit int) []domain.SessionIn
 	return found[:min(limit, len(found))]
 }
 
-func (w *world) Audience(string, domain.Channel) map[string]int { return map[string]int{"ws": 2, "sse": 1} }
+func (w *world) Audience(string, domain.Channel) map[string]int {
+	return map[string]int{"ws": 2, "sse": 1}
+}
 
 func (w *world) Disconnect(id string) error {
 	if id != "ses_1" {
@@ -324,7 +328,10 @@ func (w *world) Trace(_ context.Context, id string) (domain.Trace, error) {
 	if id != "event-1" {
 		return domain.Trace{}, domain.Errorf(domain.CodeNotFound, "no such event")
 	}
-	at := func(ms int) *domain.Time { t := domain.At(time.Now().Add(time.Duration(ms) * time.Millisecond)); return &t }
+	at := func(ms int) *domain.Time {
+		t := domain.At(time.Now().Add(time.Duration(ms) * time.Millisecond))
+		return &t
+	}
 	return domain.Trace{
 		EventID: id, Type: domain.EventMemberUpdated, WorkspaceID: "ws_1", AggregateID: "mem_1", State: "projected",
 		PublishedAt: at(0), ClaimedAt: at(1), Node: "node-1", ProjectedMS: 1.2, CommittedAt: at(4),
@@ -333,6 +340,13 @@ func (w *world) Trace(_ context.Context, id string) (domain.Trace, error) {
 			Writes: []domain.TraceWrite{{Node: "node-1", Transport: "ws", Live: 3, Replayed: 1, FirstAt: *at(5), LastAt: *at(9)}},
 		}},
 	}, nil
+}
+
+func (w *world) TraceTab(ctx context.Context, id, tab string) (domain.Trace, error) {
+	t, err := w.Trace(ctx, id)
+	t.Session = &domain.TraceSession{Asked: tab, Connected: w.sessions, Verdicts: []string{"the session has it"}}
+	t.Waiting = &domain.TraceWaiting{Ahead: 3}
+	return t, err
 }
 
 func (w *world) Status(context.Context) domain.OpsStatus {
@@ -383,6 +397,6 @@ func (w *world) WorkspaceBySlug(ctx context.Context, slug string) (domain.Worksp
 func (w *world) ports() Ports {
 	return Ports{
 		Queue: w.memory, Previewer: w, Aggregates: w, Tracer: w, Monitor: w, Sessions: w, Tail: w, Workspaces: w,
-		Export: func(_ context.Context, ev domain.Event) (any, error) { return map[string]any{"event": ev.ID}, nil },
+		Export: func(_ context.Context, p domain.Poison) (any, error) { return map[string]any{"event": p.Event.ID}, nil },
 	}
 }

@@ -55,7 +55,7 @@ var pageRoutes = []pageRoute{
 	{"GET /ops/operations/{id}", with(pageNames, []string{"state", "did"}), (*pages).operation},
 	{"POST /ops/operations/{id}/cancel", nil, (*pages).cancelOperation},
 	{"GET /ops/audit", with([]string{"operator", "action", "target", "outcome", "since", "until"}, pageNames), (*pages).audit},
-	{"GET /ops/trace", []string{"event"}, (*pages).trace},
+	{"GET /ops/trace", []string{"event", "tab"}, (*pages).trace},
 	{"GET /ops/presence", []string{"workspace", "member", "did"}, (*pages).presence},
 	{"POST /ops/sessions/{id}/disconnect", nil, (*pages).disconnect},
 }
@@ -91,10 +91,10 @@ var functions = template.FuncMap{
 	},
 	"show": show, "json": showJSON, "short": short, "visible": Visible, "rate": perSecond, "breakdown": breakdown,
 	"poison": func(s string) domain.PoisonState { return domain.PoisonState(s) },
-	"str": func(v any) string { return str(v) }, "states": func() []domain.PoisonState { return domain.PoisonStates },
+	"str":    func(v any) string { return str(v) }, "states": func() []domain.PoisonState { return domain.PoisonStates },
 	"hasPrefix": strings.HasPrefix, "share": func(n, of float64) float64 { return 100 * n / of },
 	"within": func(x float64) float64 { return min(max(x, 0.6), 99.4) }, // a dot at the edge stays whole
-	"add": func(a, b int) int { return a + b }, "percent": func(n, of int) float64 { return 100 * float64(n) / float64(max(1, of)) },
+	"add":    func(a, b int) int { return a + b }, "percent": func(n, of int) float64 { return 100 * float64(n) / float64(max(1, of)) },
 }
 
 func str(v any) string {

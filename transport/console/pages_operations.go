@@ -149,4 +149,3 @@ func (p *pages) cancelOperation(v *view) error {
 	}
 	return v.redirect("/ops/operations/" + id + "?did=cancel")
 }
-

@@ -87,15 +87,15 @@ func (p *pages) audit(v *view) error {
 }
 
 func (p *pages) trace(v *view) error {
-	id := v.query.text("event")
+	id, tab := v.query.text("event"), v.query.text("tab")
 	if v.query.err != nil {
 		return v.query.err
 	}
-	data := traceData{EventID: id}
+	data := traceData{EventID: id, Tab: tab}
 	if id == "" {
 		return p.render(v, "trace", "Trace", data)
 	}
-	found, err := p.service.Trace(v.ctx(), v.who, id)
+	found, err := p.service.Trace(v.ctx(), v.who, id, tab)
 	if errors.Is(err, domain.ErrNotFound) {
 		v.alert(err)
 		return p.render(v, "trace", "Trace", data)

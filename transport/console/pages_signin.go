@@ -13,11 +13,16 @@ type signInData struct {
 }
 
 func (p *pages) signInPage(w http.ResponseWriter, r *http.Request) {
-	p.showSignIn(&view{w: w, r: r}, next(r.URL.Query().Get("next")))
+	to := next(r.URL.Query().Get("next"))
+	if p.gate.demo { // there is nothing to sign in with, and no need to
+		http.Redirect(w, r, to, http.StatusSeeOther)
+		return
+	}
+	p.showSignIn(&view{w: w, r: r}, to)
 }
 
 func (p *pages) showSignIn(v *view, to string) {
-	data := signInData{Next: to, Configured: len(p.Operators) > 0 || p.gate.demo}
+	data := signInData{Next: to, Configured: len(p.Operators) > 0}
 	if err := p.render(v, "signin", "Sign in", data); err != nil {
 		p.fail(v, err)
 	}

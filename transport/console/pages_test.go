@@ -21,7 +21,7 @@ import (
 var everyPage = []string{
 	"/ops", "/ops/poison", "/ops/poison?q=column&state=open", "/ops/poison/groups/00000000000000aa", "/ops/poison/messages", "/ops/poison/messages?state=all&since=24h",
 	"/ops/poison/messages/psn_1", "/ops/poison/messages/psn_1/preview", "/ops/operations", "/ops/operations/new?kind=requeue", "/ops/operations/new?kind=discard&id=psn_1",
-	"/ops/operations/op_0", "/ops/audit", "/ops/audit?outcome=done", "/ops/trace", "/ops/trace?event=event-1", "/ops/presence", "/ops/presence?workspace=acme",
+	"/ops/operations/op_0", "/ops/audit", "/ops/audit?outcome=done", "/ops/trace", "/ops/trace?event=event-1", "/ops/trace?event=event-1&tab=ses_1", "/ops/presence", "/ops/presence?workspace=acme",
 }
 
 func TestEveryPage(t *testing.T) {

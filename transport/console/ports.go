@@ -54,6 +54,12 @@ type Tracer interface {
 	Trace(ctx context.Context, eventID string) (domain.Trace, error)
 }
 
+// TabTracer is a Tracer that also knows how an event stands to one tab: a
+// session's id or a member's, on this node.
+type TabTracer interface {
+	TraceTab(ctx context.Context, eventID, who string) (domain.Trace, error)
+}
+
 // Monitor knows how this node is doing. Package app/telemetry implements it.
 type Monitor interface {
 	Status(ctx context.Context) domain.OpsStatus

@@ -52,7 +52,7 @@ var Routes = []Route{
 	{http.MethodPost, "/operations/{id}/cancel", RoleOperator, "Ends an operation; what it has not begun stays as it is.", nil, ActBody{}, cancelOperation},
 
 	{http.MethodGet, "/audit", RoleViewer, "Who did what, when and why, refusals too; newest first.", with([]string{"operator", "action", "target", "outcome", "since", "until"}, pageNames), nil, listAudit},
-	{http.MethodGet, "/trace/{event}", RoleViewer, "The way of one domain event from its commit to the tabs.", nil, nil, trace},
+	{http.MethodGet, "/trace/{event}", RoleViewer, "The way of one domain event from its commit to the tabs; with `tab`, the id of a session or a member, also what became of it there.", []string{"tab"}, nil, trace},
 
 	{http.MethodGet, "/presence", RoleViewer, "This node's sessions, summed by workspace.", nil, nil, presence},
 	{http.MethodGet, "/sessions", RoleViewer, "This node's sessions, newest first; `workspace` is a slug or an id.", []string{"workspace", "member", "limit"}, nil, listSessions},

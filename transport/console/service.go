@@ -26,7 +26,7 @@ type Ports struct {
 	Workspaces Workspaces
 	// Export makes the fixture of a message: its event and the rows that the
 	// projector reads, redacted.
-	Export func(ctx context.Context, ev domain.Event) (any, error)
+	Export func(ctx context.Context, p domain.Poison) (any, error)
 }
 
 // Workspaces finds a workspace. domain.Reader implements it.
@@ -187,7 +187,7 @@ func (s *Service) Fixture(ctx context.Context, who Caller, id string) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	fixture, err := s.Export(ctx, p.Event)
+	fixture, err := s.Export(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -299,12 +299,21 @@ func (s *Service) Audit(ctx context.Context, f domain.AuditFilter, p domain.Page
 	return List[domain.AuditEntry]{Items: nonNil(entries), Next: next}, err
 }
 
-// Trace tells the way of one event.
-func (s *Service) Trace(ctx context.Context, who Caller, eventID string) (domain.Trace, error) {
+// Trace tells the way of one event; with a tab, which is the id of a session or
+// a member, also what became of it there.
+func (s *Service) Trace(ctx context.Context, who Caller, eventID, tab string) (domain.Trace, error) {
 	if s.Tracer == nil {
 		return domain.Trace{}, absent("a trace")
 	}
-	trace, err := s.Tracer.Trace(ctx, eventID)
+	find := s.Tracer.Trace
+	if tab != "" {
+		tracer, ok := s.Tracer.(TabTracer)
+		if !ok {
+			return domain.Trace{}, absent("a look at a tab")
+		}
+		find = func(ctx context.Context, id string) (domain.Trace, error) { return tracer.TraceTab(ctx, id, tab) }
+	}
+	trace, err := find(ctx, eventID)
 	trace.Attempts, trace.Entries = nonNil(trace.Attempts), nonNil(trace.Entries)
 	for i, a := range trace.Attempts {
 		trace.Attempts[i].Error = valid(a.Error)

@@ -9,7 +9,7 @@ import (
 // traceData is a trace and its picture: what happened when, on a line from the
 // first moment known to the last.
 type traceData struct {
-	EventID string
+	EventID, Tab string
 	*domain.Trace
 	Marks []mark
 	Spans []traceSpan
