@@ -68,7 +68,7 @@ type Config struct {
 	Drain           time.Duration `group:"Process" env:"ORBIT_DRAIN" default:"5s" range:"0s..5m" help:"Over how long sessions are sent away at shutdown, so that they don't all come back at once. Less than the shutdown timeout."`
 	LogLevel        string        `group:"Process" env:"ORBIT_LOG_LEVEL" default:"info" choices:"debug|info|warn|error" help:"The least severe messages that are logged."`
 	LogFormat       string        `group:"Process" env:"ORBIT_LOG_FORMAT" default:"auto" choices:"auto|text|json" help:"auto: text on a terminal, JSON elsewhere."`
-	Demo            bool          `group:"Process" env:"ORBIT_DEMO" default:"false" negatable:"" help:"Seed the workspaces acme and globex, and let anybody sign in as owner, admin or guest."`
+	Demo            bool          `group:"Process" env:"ORBIT_DEMO" default:"false" negatable:"" help:"Seed the workspaces acme and globex, let anybody sign in as owner, admin or guest, and serve the page that may flood, break and restart this server."`
 }
 
 // Default returns the configuration of a node that nobody configured: it looks

@@ -74,7 +74,7 @@ func (c Config) Warnings() []string {
 		warnings = append(warnings, "ORBIT_COOKIE_SECURE is auto, so that an operator's session may travel unencrypted: let a proxy end TLS before the admin listener, and use always")
 	}
 	if c.Demo && !loopback(c.Addr) {
-		warnings = append(warnings, fmt.Sprintf("ORBIT_DEMO lets anybody who reaches %s sign in as owner", c.Addr))
+		warnings = append(warnings, fmt.Sprintf("ORBIT_DEMO lets anybody who reaches %s sign in as owner, and restart the server", c.Addr))
 	}
 	for _, name := range unknown(os.Environ()) {
 		warnings = append(warnings, fmt.Sprintf(`%s is not a setting and has no effect: misspelt? "orbit config" lists them all`, name))

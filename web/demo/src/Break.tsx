@@ -23,7 +23,7 @@ export function Break() {
         <b>{isBroken ? "Mend the projector" : "Break a projector"}</b>
         <small>
           {isBroken
-            ? `${broken.join(", ")}: broken. Make such a change, then requeue it in the console.`
+            ? "Such changes are held now. Mend it, then requeue them in the operators’ console."
             : "Such changes are saved, but wait, marked as out of date. All others flow."}
         </small>
       </button>

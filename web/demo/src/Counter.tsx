@@ -9,7 +9,7 @@ const number = new Intl.NumberFormat("en");
 export function Counter() {
   const { state, isDown } = useDemoState();
   const totals = useTotals();
-  const sum = (of: "inFlight" | "held" | "lost" | "twice") => sides.reduce((total, side) => total + totals[side][of], 0);
+  const sum = (of: "lost" | "twice") => sides.reduce((total, side) => total + totals[side][of], 0);
   const isClean = sum("lost") + sum("twice") === 0;
   return (
     <section className="counter" aria-label="Sent and received" data-clean={isClean}>
@@ -24,8 +24,8 @@ export function Counter() {
             title={`Changes that reached the ${side} side, of those it may see since it is signed in`}
           />
         ))}
-        <Figure label="In flight" value={sum("inFlight")} title="Committed, and still on their way to a side" />
-        {sum("held") > 0 && <Figure label="Held" value={sum("held")} tone="warn" title="Saved, but their projector is broken: they wait for an operator" />}
+        <Figure label="In flight" value={totals.inFlight} title="Committed, and still on their way to one side or both" />
+        {totals.held > 0 && <Figure label="Held" value={totals.held} tone="warn" title="Saved, but their projector is broken: they wait for an operator" />}
         <Figure label="Lost" value={sum("lost")} tone={sum("lost") ? "bad" : "good"} title="Should have come, and didn't" />
         <Figure label="Twice" value={sum("twice")} tone={sum("twice") ? "bad" : "good"} title="Came again after it had come" />
       </dl>

@@ -22,6 +22,9 @@ export interface Count {
 export interface Totals extends Record<Side, Count> {
   /** Committed changes that the page knows of, by a command's answer or by an event. */
   readonly sent: number;
+  /** Changes that are in flight to one side or both; and those that are held. */
+  readonly inFlight: number;
+  readonly held: number;
 }
 
 /** What the tally reads of a server event. */
@@ -189,6 +192,13 @@ export class Tally {
   }
 
   #sum(): Totals {
-    return { sent: this.#causes.size, left: this.#sides.left.count, right: this.#sides.right.count };
+    const { left, right } = this.#sides;
+    return {
+      sent: this.#causes.size,
+      inFlight: new Set([...left.inFlight.keys(), ...right.inFlight.keys()]).size,
+      held: new Set([...left.held.keys(), ...right.held.keys()]).size,
+      left: left.count,
+      right: right.count,
+    };
   }
 }

@@ -23,12 +23,15 @@ test("what is sent is in flight until each side has it", () => {
   tally.sent("a");
   expect(tally.totals).toEqual({
     sent: 1,
+    inFlight: 1, // one change, on its way to two
+    held: 0,
     left: { ...zero, due: 1, inFlight: 1 },
     right: { ...zero, due: 1, inFlight: 1 },
   });
   tally.arrived("left", event("a"));
   tally.arrived("right", event("a"));
-  expect(tally.totals).toEqual({ sent: 1, left: { ...zero, due: 1, received: 1 }, right: { ...zero, due: 1, received: 1 } });
+  const received = { ...zero, due: 1, received: 1 };
+  expect(tally.totals).toEqual({ sent: 1, inFlight: 0, held: 0, left: received, right: received });
 });
 
 test("an event may come before the command's answer", () => {
@@ -81,6 +84,7 @@ test("what is poisoned is held, until it is mended or made up for", () => {
   now = 2 * QUIET_MS;
   tally.judge(true);
   expect(tally.totals.left).toEqual({ ...zero, due: 2, held: 2 });
+  expect(tally.totals.held).toBe(2);
   tally.arrived("left", event("b"));
   expect(tally.totals.left).toEqual({ ...zero, due: 2, held: 1, received: 1 });
   tally.arrived("left", event("a", { type: "system.healed", aggregate: "mem_1" }));

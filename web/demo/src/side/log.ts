@@ -31,7 +31,8 @@ export class Log {
 
   add(event: ServerEvent, { replayed }: EventMeta, about: string): void {
     const late = replayed && event.channel !== undefined && event.id !== undefined;
-    const latency = event.at && !late ? Math.max(0, Date.now() - Date.parse(event.at)) : null;
+    const isChange = event.cause !== undefined && !event.type.startsWith("system.");
+    const latency = isChange && event.at && !late ? Math.max(0, Date.now() - Date.parse(event.at)) : null;
     this.#latency = latency ?? this.#latency;
     const offset = event.id?.slice(event.id.lastIndexOf("-") + 1) ?? "";
     this.#entries = [{ key: this.#key++, type: event.type, about, offset, replayed: late, latency }, ...this.#entries.slice(0, SHOWN - 1)];

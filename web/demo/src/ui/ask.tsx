@@ -1,4 +1,4 @@
-import { createContext, useCallback, useContext, useEffect, useId, useRef, useState, type FormEvent, type ReactNode } from "react";
+import { createContext, useCallback, useContext, useId, useLayoutEffect, useRef, useState, type FormEvent, type ReactNode } from "react";
 
 interface Common {
   readonly name: string;
@@ -52,12 +52,14 @@ export function Asking({ children }: { readonly children: ReactNode }) {
 function Dialog({ title, fields, ok, isDanger, onClose }: Question & { readonly onClose: (answers: Answers | null) => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const titleId = useId();
-  useEffect(() => {
+  // Closed before it is taken out: the focus goes back to where it was.
+  useLayoutEffect(() => {
     const { current } = dialog;
     current?.showModal();
     const input = current?.querySelector("input");
     input?.focus();
     if (input?.type === "text") input.select();
+    return () => current?.close();
   }, []);
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
