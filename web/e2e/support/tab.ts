@@ -1,4 +1,4 @@
-import type { BrowserContext, CDPSession, Page } from "playwright-core";
+import type { BrowserContext, CDPSession, Page, Request } from "playwright-core";
 import { expect, vi } from "vitest";
 import type { Seen, StatusSeen, TabOptions } from "../page/tab.js";
 
@@ -6,10 +6,25 @@ import type { Seen, StatusSeen, TabOptions } from "../page/tab.js";
 export const eventually = <T>(condition: () => T | Promise<T>, timeout = 20_000) =>
   vi.waitFor(condition, { timeout, interval: 20 });
 
+/**
+ * Loads a page with all its files. Chromium drops every request whenever a
+ * network interface of the machine comes or goes, which is nobody's bug.
+ */
+export async function load(page: Page, url: string): Promise<void> {
+  let dropped = false;
+  const failed = (request: Request) => (dropped ||= request.failure()?.errorText === "net::ERR_NETWORK_CHANGED");
+  page.on("requestfailed", failed);
+  do {
+    dropped = false;
+    await page.goto(url).catch((error: unknown) => {
+      if (!dropped) throw error;
+    });
+  } while (dropped);
+  page.off("requestfailed", failed);
+}
+
 /** A page in a browser that runs the client. */
 export class Tab {
-  /** What the page said on its console, and errors nobody caught. */
-  readonly console: string[] = [];
   #debugger: CDPSession | null = null;
 
   private constructor(
@@ -17,14 +32,11 @@ export class Tab {
     readonly context: BrowserContext,
     /** Where it began, if the test said so. */
     readonly from: string | undefined,
-  ) {
-    page.on("console", (message) => this.console.push(`${message.type()}: ${message.text()}`));
-    page.on("pageerror", (error) => this.console.push(`uncaught: ${error.stack}`));
-  }
+  ) {}
 
   static async open(context: BrowserContext, url: string, options: TabOptions = {}): Promise<Tab> {
     const tab = new Tab(await context.newPage(), context, options.position);
-    await tab.page.goto(`${url}/tab.html?options=${encodeURIComponent(JSON.stringify(options))}`);
+    await load(tab.page, `${url}/tab.html?options=${encodeURIComponent(JSON.stringify(options))}`);
     return tab;
   }
 

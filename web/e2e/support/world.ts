@@ -28,6 +28,8 @@ export function launch(ignoreDefaultArgs: string[] = []): Promise<Browser> {
 
 export class World {
   readonly tabs: Tab[] = [];
+  /** What pages said on their consoles, and errors that nobody caught. */
+  readonly #console: string[] = [];
   /** Causes that the server has answered with: each is committed, and in the log sooner or later. */
   readonly answered: string[] = [];
   #sequence = 0;
@@ -62,6 +64,8 @@ export class World {
   /** A browser profile in which somebody is signed in. */
   async profile(name: Name, url = this.proxy.url): Promise<BrowserContext> {
     const context = await this.browser.newContext();
+    context.on("console", (message) => this.#console.push(`${message.type()}: ${message.text()}`));
+    context.on("weberror", (error) => this.#console.push(`uncaught: ${error.error().stack}`));
     const { cookie } = await this.server.signIn(name);
     const [cookieName, value] = cookie.split("=") as [string, string];
     await context.addCookies([{ name: cookieName, value, url, httpOnly: true, sameSite: "Lax" }]);
@@ -115,13 +119,15 @@ export class World {
     const dir = mkdtempSync(join(tmpdir(), "orbit-e2e-failed-"));
     writeFileSync(join(dir, "test.txt"), `${name}\n`);
     writeFileSync(join(dir, "proxy.log"), this.proxy.log.join("\n"));
-    for (const [i, tab] of this.tabs.entries()) {
-      writeFileSync(join(dir, `tab-${i}-console.log`), tab.console.join("\n"));
-      await tab.page.screenshot({ path: join(dir, `tab-${i}.png`), timeout: 3000 }).catch(() => {});
+    writeFileSync(join(dir, "console.log"), this.#console.join("\n"));
+    for (const [i, page] of this.browser
+      .contexts()
+      .flatMap((context) => context.pages())
+      .entries()) {
+      await page.screenshot({ path: join(dir, `page-${i}.png`), timeout: 3000 }).catch(() => {});
       const patience = new Promise<never>((_, reject) => setTimeout(reject, 3000));
-      const record = tab.page.evaluate(() => JSON.stringify({ ...window.tab, rt: undefined }, null, 1));
-      const text = await Promise.race([record, patience]).catch(() => "the page doesn't answer");
-      writeFileSync(join(dir, `tab-${i}-record.json`), text);
+      const record = page.evaluate(() => JSON.stringify({ ...window.tab, rt: undefined }, null, 1));
+      writeFileSync(join(dir, `page-${i}.json`), await Promise.race([record, patience]).catch(() => "no answer"));
     }
     return dir;
   }

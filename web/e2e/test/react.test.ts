@@ -1,12 +1,12 @@
 // A React page shows what the database says, whatever happens in between.
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
-import { eventually } from "../support/tab.js";
+import { eventually, load } from "../support/tab.js";
 import { test, type World } from "../support/world.js";
 
 async function open(world: World): Promise<Page> {
   const page = await (await world.profile("guest")).newPage();
-  await page.goto(`${world.proxy.url}/people.html?room=${world.room}`);
+  await load(page, `${world.proxy.url}/people.html?room=${world.room}`);
   return page;
 }
 
