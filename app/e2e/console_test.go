@@ -84,10 +84,11 @@ func breakable(t *testing.T, dsn string) (a *app.App, broken *atomic.Bool) {
 	table := maps.Clone(handlers.Table())
 	healthy := table[domain.EventMessagePosted]
 	table[domain.EventMessagePosted] = func(ctx context.Context, read domain.Reader, ev domain.Event) ([]domain.ServerEvent, error) {
+		events, err := healthy(ctx, read, ev)
 		if broken.Load() {
 			return nil, errors.New("no such column: messages.mood\x1b[31m <script>")
 		}
-		return healthy(ctx, read, ev)
+		return events, err
 	}
 	cfg := testConfig(dsn)
 	cfg.RetryBudget = 0
@@ -185,6 +186,7 @@ func TestTheWayBackByCommandLine(t *testing.T) {
 				require.Contains(t, out, "message.posted to room:")
 				require.Contains(t, out, "func TestRoomsMessagePostedMood(t *testing.T)")
 				require.NotContains(t, out, "message 14", "what people wrote stays here")
+				require.NotContains(t, out, "\x1b")
 
 				// Is it mended? Straight on the database it is this build's own
 				// projector that runs, and that one was never broken.

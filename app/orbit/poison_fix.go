@@ -13,6 +13,7 @@ import (
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/handlers"
 	"github.com/orbit/realtime/handlers/fixture"
+	ops "github.com/orbit/realtime/transport/console"
 )
 
 type poisonExportCmd struct {
@@ -69,8 +70,9 @@ func (c poisonReplayCmd) Run(ctx context.Context, con console) error {
 		return err
 	}
 	name := strings.TrimSuffix(filepath.Base(c.File), ".json")
+	test := ops.Visible(fixture.GoTest(f, name)) // it quotes the error
 	if c.Test {
-		fmt.Fprint(con.out, fixture.GoTest(f, name))
+		fmt.Fprint(con.out, test)
 		return nil
 	}
 	events, failure := f.Replay(ctx, handlers.Table())
@@ -84,7 +86,7 @@ func (c poisonReplayCmd) Run(ctx context.Context, con console) error {
 	if c.JSON {
 		err = con.printJSON(r)
 	} else {
-		err = r.print(con, name, fixture.GoTest(f, name))
+		err = r.print(con, name, test)
 	}
 	if err == nil && failure != nil {
 		err = errStillFails
