@@ -144,6 +144,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer a.publicListener.Close()
 	defer a.adminListener.Close()
 	if err := a.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = nil // told to stop before it had begun: as orderly as any other stop
+		}
 		return errors.Join(err, a.closeStore())
 	}
 

@@ -20,6 +20,7 @@ type watch struct {
 	spans   *telemetry.Spans // nil unless an exporter is configured
 	monitor *telemetry.Monitor
 	tracer  *telemetry.Tracer
+	alerts  *telemetry.Alerts
 }
 
 // streams are the routes that answer for as long as their client stays.
@@ -43,16 +44,26 @@ func (a *App) wireWatch() {
 	a.tracer = telemetry.NewTracer(a.store, a.hub, a.store.Reader(), a.monitor, telemetry.TracerConfig{
 		Node: a.node(), Off: a.cfg.Traces == 0, Spans: a.spans, Logger: a.log,
 	})
+	after := a.cfg.AlertAfter
+	if after == 0 {
+		after = -1 // at once
+	}
+	a.alerts = telemetry.NewAlerts(a.store, a.monitor, telemetry.AlertsConfig{
+		Webhook: a.cfg.AlertWebhook, Secret: a.cfg.AlertSecret, Node: a.node(), Build: Build(),
+		After: after, Age: a.cfg.AlertAge, Logger: a.log,
+	})
 }
 
 // startWatch begins what the watch does by itself; it needs a running pipeline.
 func (a *App) startWatch(ctx context.Context) {
 	a.monitor.Start(ctx)
 	a.tracer.Start(ctx)
+	a.alerts.Start(ctx)
 }
 
 // stopWatch ends it. It still needs the database.
 func (a *App) stopWatch() {
+	a.alerts.Stop()
 	a.monitor.Stop()
 	a.tracer.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), spansPatience)

@@ -17,7 +17,8 @@ import (
 // from [Default].
 //
 // Tags beside kong's own: "range" (inclusive, low..high; checked by Validate),
-// "choices" (the values allowed, separated by |) and "secret" (printed masked).
+// "choices" (the values allowed, separated by |) and "secret" (printed masked: "true" for
+// database URLs and tokens, "url" where the path is the secret, "all").
 // Durations are Go's: "200ms", "25s", "1h30m".
 type Config struct {
 	Addr           string   `group:"Listeners" env:"ORBIT_ADDR" default:"127.0.0.1:8080" help:"Where clients connect, host:port. An empty host is every interface, port 0 any free one."`
@@ -63,6 +64,11 @@ type Config struct {
 	Traces     int           `group:"Telemetry" env:"ORBIT_TRACES" default:"1000000" range:"0..100000000" help:"Of how many events, up to ORBIT_LOG_MAX_AGE, the way is remembered: when, by which node, to how many tabs. 0 remembers none."`
 	LagLimit   time.Duration `group:"Telemetry" env:"ORBIT_LAG_LIMIT" default:"5s" range:"100ms..1h" help:"How long the oldest event may wait in the outbox before the verdict is lagging."`
 	StallLimit time.Duration `group:"Telemetry" env:"ORBIT_STALL_LIMIT" default:"15s" range:"1s..1h" help:"How long a lane with events may move none, or be held by no node, before the verdict is stalled."`
+
+	AlertWebhook string        `group:"Alerts" env:"ORBIT_ALERT_WEBHOOK" secret:"url" placeholder:"URL" help:"Where alerts are posted as JSON, such as https://hooks.slack.com/…. Empty: nowhere."`
+	AlertSecret  string        `group:"Alerts" env:"ORBIT_ALERT_SECRET" secret:"all" help:"Key of the signature that each alert carries. Empty: none does."`
+	AlertAfter   time.Duration `group:"Alerts" env:"ORBIT_ALERT_AFTER" default:"1m" range:"0s..24h" help:"How long the verdict must be lagging or stalled before that is an alert."`
+	AlertAge     time.Duration `group:"Alerts" env:"ORBIT_ALERT_AGE" default:"1h" range:"1m..8760h" help:"How old the oldest open poison message may get before that is an alert."`
 
 	ShutdownTimeout time.Duration `group:"Process" env:"ORBIT_SHUTDOWN_TIMEOUT" default:"20s" range:"1s..10m" help:"How long an orderly shutdown may take."`
 	Drain           time.Duration `group:"Process" env:"ORBIT_DRAIN" default:"5s" range:"0s..5m" help:"Over how long sessions are sent away at shutdown, so that they don't all come back at once. Less than the shutdown timeout."`

@@ -107,7 +107,7 @@ type field struct {
 	fallback  string // the default
 	low, high string // of the range, empty without one
 	choices   []string
-	secret    bool
+	secret    string // how it is masked: "true" (a database URL, tokens), "url" or "all"
 	duration  bool
 	boolean   bool
 }
@@ -124,7 +124,7 @@ func fields() []field {
 			group:    tag.Get("group"),
 			help:     tag.Get("help"),
 			fallback: tag.Get("default"),
-			secret:   tag.Get("secret") == "true",
+			secret:   tag.Get("secret"),
 			duration: t.Field(i).Type == reflect.TypeFor[time.Duration](),
 			boolean:  t.Field(i).Type.Kind() == reflect.Bool,
 		}
@@ -165,13 +165,20 @@ func (f field) text(v reflect.Value) string {
 	case time.Duration:
 		return short(value)
 	case []string:
-		if f.secret {
+		if f.secret != "" {
 			return maskTokens(value)
 		}
 		return strings.Join(value, ",")
 	case string:
-		if f.secret {
+		switch {
+		case value == "":
+			return ""
+		case f.secret == "true":
 			return mask(value)
+		case f.secret == "url":
+			return maskPath(value)
+		case f.secret == "all":
+			return "*****"
 		}
 		return value
 	default:
@@ -189,6 +196,15 @@ func short(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// maskPath leaves scheme and host of a URL whose path is the secret.
+func maskPath(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" {
+		return "*****"
+	}
+	return u.Scheme + "://" + u.Host + "/*****"
 }
 
 // passwords finds what libpq takes for one, in a URL's query or in keywords.

@@ -53,6 +53,9 @@ func (c Config) Validate() error {
 			complain("ORBIT_ADMIN_HOSTS", "%q is not a host name; use the name alone, such as ops.example.com", host)
 		}
 	}
+	if u, err := url.Parse(c.AlertWebhook); c.AlertWebhook != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		complain("ORBIT_ALERT_WEBHOOK", "is not a URL; use https://host/path") // it may hold a secret
+	}
 	if c.PongWait > c.Heartbeat {
 		complain("ORBIT_PONG_WAIT", "%s is longer than ORBIT_HEARTBEAT, so that the next ping would come before the answer is overdue; use at most %s", short(c.PongWait), short(c.Heartbeat))
 	}

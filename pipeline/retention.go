@@ -65,6 +65,7 @@ func (r *Retention) round(ctx context.Context) {
 			return r.store.PruneProjected(ctx, r.cfg.DedupeWindow, r.cfg.MaxAge, r.cfg.Traces)
 		}},
 		{"traces", func() (int64, error) { return r.store.PruneWrites(ctx, r.cfg.MaxAge) }},
+		{"alerts", func() (int64, error) { return r.store.PruneAlerts(ctx) }},
 		{"sign-in sessions", func() (int64, error) { return r.store.PruneSessions(ctx) }},
 		{"closed poison", func() (int64, error) { return r.store.PrunePoison(ctx, r.cfg.PoisonMaxAge) }},
 		{"audit", func() (int64, error) { return r.store.PruneAudit(ctx, r.cfg.AuditMaxAge) }},

@@ -84,7 +84,7 @@ var (
 	dbWaits         = define(counter, "orbit_db_waits_total", "Times somebody waited for a connection.", "pool")
 	dbWaitSeconds   = define(counter, "orbit_db_wait_seconds_total", "Time spent waiting for a connection.", "pool")
 
-	alerts    = define(counter, "orbit_alerts_total", "Alerts to the webhook: sent, failed (given up), dropped (queue full).", "kind", "outcome")
+	alerts    = define(counter, "orbit_alerts_total", "Attempts to post an alert: sent, retried, failed (given up).", "kind", "outcome")
 	buildInfo = define(gauge, "orbit_build_info", "1; the labels say what runs.", "version", "goversion")
 )
 

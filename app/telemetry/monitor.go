@@ -79,7 +79,6 @@ type Monitor struct {
 	look   look
 	series []domain.Sample // oldest first
 	last   totals          // at the newest sample
-	onLook []func(domain.Verdict, look)
 }
 
 // look is what one look at the database, and at the lanes, found. It is not
@@ -122,13 +121,6 @@ func NewMonitor(meters *Meters, db Database, lanes Lanes, h Hub, cfg MonitorConf
 	m := &Monitor{meters: meters, db: db, lanes: lanes, hub: h, cfg: cfg, start: time.Now()}
 	meters.registry.MustRegister(sampled{m})
 	return m
-}
-
-// OnLook registers fn, called after every look. It must not block.
-func (m *Monitor) OnLook(fn func(domain.Verdict, look)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.onLook = append(m.onLook, fn)
 }
 
 // Start begins to sample and returns at once.
@@ -213,12 +205,7 @@ func (m *Monitor) refresh(ctx context.Context, maxAge time.Duration) look {
 	l := before.next(time.Now(), health, err, m.lanes.Status())
 	m.mu.Lock()
 	m.look = l
-	told := m.onLook
 	m.mu.Unlock()
-	verdict := l.verdict(m.cfg, time.Now())
-	for _, fn := range told {
-		fn(verdict, l)
-	}
 	return l
 }
 
@@ -298,6 +285,15 @@ func (m *Monitor) Status(ctx context.Context) domain.OpsStatus {
 	s.Series = append([]domain.Sample{}, m.series...)
 	m.mu.Unlock()
 	return s
+}
+
+// openPoison is how many messages somebody must look at, or is looking at, as
+// of the last look.
+func (m *Monitor) openPoison() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	counts := m.look.health.Poison.Counts
+	return counts[domain.PoisonOpen] + counts[domain.PoisonRequeued]
 }
 
 // lane tells how a lane does now.

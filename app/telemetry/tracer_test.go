@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 // fakeStories keeps what is saved, and answers one trace.
 type fakeStories struct {
+	mu    sync.Mutex
 	trace domain.Trace
 	saved []store.LogWrites
 	node  string
@@ -31,21 +33,44 @@ func (s *fakeStories) Trace(context.Context, string) (domain.Trace, error) {
 }
 
 func (s *fakeStories) SaveWrites(_ context.Context, node string, _ time.Time, all []store.LogWrites) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.err == nil {
 		s.saved, s.node = append(s.saved, all...), node
 	}
 	return s.err
 }
 
+func (s *fakeStories) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err, s.saved = err, nil
+}
+
+func (s *fakeStories) kept() []store.LogWrites {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saved
+}
+
 type fakeTabs struct {
+	mu       sync.Mutex
 	writes   []hub.WorkspaceWrites
 	sessions []domain.SessionInfo
 }
 
 func (t *fakeTabs) TakeWrites() []hub.WorkspaceWrites {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	all := t.writes
 	t.writes = nil
 	return all
+}
+
+func (t *fakeTabs) wrote(w hub.WorkspaceWrites) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.writes = append(t.writes, w)
 }
 
 func (t *fakeTabs) Session(id string) (domain.SessionInfo, error) {
@@ -82,7 +107,7 @@ func newTracer(t *testing.T, stories *fakeStories, tabs *fakeTabs) *Tracer {
 		"open":   {ID: "open"},
 		"secret": {ID: "secret", Private: true, MemberIDs: []string{"mem_2"}},
 	}
-	return NewTracer(stories, tabs, rooms, w.monitor, TracerConfig{Node: "n1"})
+	return NewTracer(stories, tabs, rooms, w.monitor, TracerConfig{Node: "n1", Logger: quiet})
 }
 
 func TestTracerKeepsWhatIsWritten(t *testing.T) {
@@ -90,30 +115,30 @@ func TestTracerKeepsWhatIsWritten(t *testing.T) {
 		stories, tabs := &fakeStories{}, &fakeTabs{}
 		tr := newTracer(t, stories, tabs)
 		at := time.Now()
-		tabs.writes = []hub.WorkspaceWrites{{WorkspaceID: "ws", Epoch: "e1", Entries: []hub.EntryWrites{
+		tabs.wrote(hub.WorkspaceWrites{WorkspaceID: "ws", Epoch: "e1", Entries: []hub.EntryWrites{
 			{Offset: 4, Transport: hub.WS, Live: 2, First: at, Last: at},
-		}}}
+		}})
 		tr.Start(t.Context())
 		time.Sleep(flushInterval + time.Millisecond) // the bubble's clock
 		synctest.Wait()
 		require.Equal(t, []store.LogWrites{{WorkspaceID: "ws", Epoch: "e1", Writes: []store.EntryWrite{
 			{Offset: 4, Transport: "ws", Live: 2, First: at, Last: at},
-		}}}, stories.saved)
-		require.Equal(t, "n1", stories.node)
+		}}}, stories.kept())
 
 		// An outage loses what it concerns, and says how much.
-		stories.err = errors.New("away")
-		tabs.writes = []hub.WorkspaceWrites{{Untold: 3, Entries: []hub.EntryWrites{{Live: 2, Replayed: 5}}}}
+		stories.set(errors.New("away"))
+		tabs.wrote(hub.WorkspaceWrites{Untold: 3, Entries: []hub.EntryWrites{{Live: 2, Replayed: 5}}})
 		time.Sleep(flushInterval)
 		synctest.Wait()
 		require.EqualValues(t, 10, values(t, tr.meters)["orbit_trace_untold_writes_total"])
 
 		// The last second is kept too.
-		stories.err, stories.saved = nil, nil
-		tabs.writes = []hub.WorkspaceWrites{{WorkspaceID: "ws"}}
+		stories.set(nil)
+		tabs.wrote(hub.WorkspaceWrites{WorkspaceID: "ws"})
 		tr.Stop()
 		tr.Stop()
-		require.Len(t, stories.saved, 1)
+		require.Len(t, stories.kept(), 1)
+		require.Equal(t, "n1", stories.node)
 	})
 }
 
