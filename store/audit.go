@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -43,10 +44,7 @@ func (s *Store) act(ctx context.Context, by domain.Act, action, target string, r
 				return err
 			}
 		}
-		if target == "" {
-			target = answer
-		}
-		return record(ctx, c, entryOf(by, action, target, auditDone, detail), now)
+		return record(ctx, c, entryOf(by, action, cmp.Or(target, answer), auditDone, detail), now)
 	})
 	if err == nil {
 		return answer, nil

@@ -196,3 +196,44 @@ func TestCloseLeavesOneFile(t *testing.T) {
 	}
 	require.Equal(t, []string{"orbit.db", "orbit.db.migrate.lock"}, names, "a closed database needs no -wal beside it")
 }
+
+// Messages that were poisoned by an older build belong to groups like any other.
+func TestOldPoisonGetsItsFingerprint(t *testing.T) {
+	for _, engine := range storetest.Engines(t) {
+		t.Run(string(engine), func(t *testing.T) {
+			s := storetest.OpenDSN(t, storetest.EmptyDSN(t, engine))
+			_, err := s.Migrate(t.Context())
+			require.NoError(t, err)
+			ev := event("ws")
+			addPoison(t, s, poison(ev), poison(event("ws")))
+			want, _, err := s.ListPoison(t.Context(), domain.PoisonFilter{}, domain.Page{})
+			require.NoError(t, err)
+			down(t, s, 1)
+			_, err = s.Migrate(t.Context())
+			require.NoError(t, err)
+			got, _, err := s.ListPoison(t.Context(), domain.PoisonFilter{}, domain.Page{})
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			groups, _, err := s.PoisonGroups(t.Context(), domain.PoisonFilter{}, domain.Page{})
+			require.NoError(t, err)
+			require.Len(t, groups, 1)
+			require.Equal(t, 2, groups[0].Counts[domain.PoisonOpen])
+			require.Equal(t, want[0].PoisonedAt.UnixMilli(), groups[0].LastSeen.UnixMilli())
+		})
+	}
+}
+
+// down takes the schema back to a version.
+func down(t *testing.T, s *store.Store, version int64) {
+	t.Helper()
+	files, err := fs.Sub(migrations.FS, string(s.Dialect()))
+	require.NoError(t, err)
+	dialect := goose.DialectSQLite3
+	if s.Dialect() == store.Postgres {
+		dialect = goose.DialectPostgres
+	}
+	provider, err := goose.NewProvider(dialect, s.WriteDB().(*sql.DB), files, goose.WithDisableGlobalRegistry(true))
+	require.NoError(t, err)
+	_, err = provider.DownTo(t.Context(), version)
+	require.NoError(t, err)
+}

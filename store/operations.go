@@ -29,16 +29,8 @@ var selects = map[domain.OperationKind]domain.PoisonState{
 // CodeInvalid, and CodeConflict if another number is selected than expected;
 // then nothing is done.
 func (s *Store) CreateOperation(ctx context.Context, by domain.Act, r domain.OperationRequest) (domain.Operation, error) {
-	if err := checkOperation(by, &r); err != nil {
-		return domain.Operation{}, err
-	}
-	w, err := where(s.dialect, r.Filter)
-	if err != nil {
-		return domain.Operation{}, err
-	}
-	w.add("state = ?", string(selects[r.Kind]))
 	id, err := s.act(ctx, by, "operation.create", "", r, func(c conn) (string, string, error) {
-		return s.createOperation(ctx, c, by, r, w)
+		return createOperation(ctx, c, by, r)
 	})
 	if err != nil {
 		return domain.Operation{}, err
@@ -65,7 +57,15 @@ func checkOperation(by domain.Act, r *domain.OperationRequest) error {
 	return nil
 }
 
-func (s *Store) createOperation(ctx context.Context, c conn, by domain.Act, r domain.OperationRequest, w *conditions) (id, detail string, err error) {
+func createOperation(ctx context.Context, c conn, by domain.Act, r domain.OperationRequest) (id, detail string, err error) {
+	if err := checkOperation(by, &r); err != nil {
+		return "", "", err
+	}
+	w, err := where(c.d, r.Filter)
+	if err != nil {
+		return "", "", err
+	}
+	w.add("state = ?", string(selects[r.Kind]))
 	id, now := domain.NewID("op"), time.Now()
 	stage := r.Expect
 	if r.Kind == domain.OperationRequeue && !r.NoCanary {

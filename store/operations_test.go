@@ -279,4 +279,5 @@ func TestOperationRequestsAreChecked(t *testing.T) {
 		_, err := s.CreateOperation(t.Context(), operator, r)
 		require.Equal(t, domain.CodeInvalid, domain.CodeOf(err), name)
 	}
+	require.Len(t, audit(t, s, domain.AuditFilter{Action: "operation.create", Outcome: "refused"}), 6)
 }

@@ -39,9 +39,6 @@ func (s *Store) RequeuePoison(ctx context.Context, by domain.Act, id string) err
 // CodeConflict if it isn't open or has another version. Tabs stay stale, and say
 // so, until a later event of the aggregate is projected.
 func (s *Store) DiscardPoison(ctx context.Context, by domain.Act, id string) error {
-	if strings.TrimSpace(by.Reason) == "" {
-		return domain.InvalidField("reason", "a message is discarded for a reason")
-	}
 	return s.move(ctx, by, "poison.discard", id, domain.PoisonOpen, domain.PoisonDiscarded)
 }
 
@@ -53,6 +50,9 @@ func (s *Store) RestorePoison(ctx context.Context, by domain.Act, id string) err
 
 func (s *Store) move(ctx context.Context, by domain.Act, action, id string, from, to domain.PoisonState) error {
 	_, err := s.act(ctx, by, action, id, []any{by.IfVersion, by.Reason}, func(c conn) (_, detail string, err error) {
+		if to == domain.PoisonDiscarded && strings.TrimSpace(by.Reason) == "" {
+			return "", "", domain.InvalidField("reason", "a message is discarded for a reason")
+		}
 		p, err := hold(ctx, c, by, id, from)
 		if err != nil {
 			return "", "", err

@@ -243,3 +243,71 @@ func cursorOfAnother(t *testing.T, s *store.Store) string {
 	require.NoError(t, err)
 	return next
 }
+
+func TestPoisonGroups(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		// Three groups: closed, small and newest, big and older. Each failed at a
+		// time of its own.
+		add := func(projector, build string, workspaces ...string) []string {
+			var added []string
+			for _, w := range workspaces {
+				p := poison(event(w))
+				p.Projector, p.Build, p.Error = projector, build, "boom in "+p.Event.AggregateID
+				addPoison(t, s, p)
+				added = append(added, p.ID)
+			}
+			return added
+		}
+		closed := add("closed", "v1", "ws_a")
+		add("big", "v1", "ws_a", "ws_b", "ws_b")
+		requeued := add("big", "v2", "ws_c")[0]
+		add("small", "v3", "ws_a")
+		require.NoError(t, s.DiscardPoison(t.Context(), because("x"), closed[0]))
+		require.NoError(t, s.RequeuePoison(t.Context(), operator, requeued))
+
+		groups, next, err := s.PoisonGroups(t.Context(), domain.PoisonFilter{}, domain.Page{})
+		require.NoError(t, err)
+		require.Empty(t, next)
+		names := func(groups []domain.PoisonGroup) (list []string) {
+			for _, g := range groups {
+				list = append(list, g.Projector)
+			}
+			return list
+		}
+		require.Equal(t, []string{"small", "big", "closed"}, names(groups))
+		big := groups[1]
+		require.Equal(t, map[domain.PoisonState]int{
+			domain.PoisonOpen: 3, domain.PoisonRequeued: 1, domain.PoisonHealed: 0, domain.PoisonSuperseded: 0, domain.PoisonDiscarded: 0,
+		}, big.Counts)
+		require.Equal(t, 3, big.Workspaces)
+		require.Equal(t, []string{"v2", "v1"}, big.Builds)
+		require.Equal(t, "panic", big.ErrorClass)
+		require.Equal(t, "boom in mem_<id>", big.Where)
+		sent, err := s.PoisonByID(t.Context(), requeued)
+		require.NoError(t, err)
+		require.Equal(t, sent.Error, big.Error, "of the newest")
+		require.Equal(t, sent.Fingerprint, big.Fingerprint)
+		require.Equal(t, domain.At(sent.PoisonedAt), big.LastSeen)
+		require.Equal(t, big.FirstSeen, *big.OldestOpen)
+		require.Nil(t, groups[2].OldestOpen)
+		require.Zero(t, groups[2].Workspaces)
+
+		for after, want := "", []string{"small", "big", "closed"}; len(want) > 0; want = want[1:] {
+			page, next, err := s.PoisonGroups(t.Context(), domain.PoisonFilter{}, domain.Page{Limit: 1, After: after})
+			require.NoError(t, err)
+			require.Equal(t, want[:1], names(page))
+			after = next
+		}
+		only, _, err := s.PoisonGroups(t.Context(), domain.PoisonFilter{WorkspaceID: "ws_b", States: []domain.PoisonState{domain.PoisonOpen}}, domain.Page{})
+		require.NoError(t, err)
+		require.Equal(t, []string{"big"}, names(only))
+		require.Equal(t, 2, only[0].Counts[domain.PoisonOpen])
+
+		// It fails again: the group is the one that was seen last.
+		again := sent
+		commitAll(t, s, store.Effects{Poisoned: []domain.Poison{again}})
+		groups, _, err = s.PoisonGroups(t.Context(), domain.PoisonFilter{}, domain.Page{})
+		require.NoError(t, err)
+		require.Equal(t, []string{"big", "small", "closed"}, names(groups))
+	})
+}

@@ -97,12 +97,14 @@ func (s *Store) PruneWrites(ctx context.Context, maxAge time.Duration) (int64, e
 // requeued stays, however old.
 func (s *Store) PrunePoison(ctx context.Context, maxAge time.Duration) (int64, error) {
 	before := micros(time.Now().Add(-maxAge))
-	messages, err := s.autocommit().exec(ctx, `DELETE FROM poison
-		WHERE state IN ('healed', 'superseded', 'discarded') AND updated_at < $1`, before)
+	messages, err := s.prune(ctx, `DELETE FROM poison WHERE id IN (SELECT id FROM poison
+		WHERE state IN ('healed', 'superseded', 'discarded') AND updated_at < $1 LIMIT $2)`, before, trimStep)
 	if err != nil {
-		return 0, err
+		return messages, err
 	}
-	operations, err := s.autocommit().exec(ctx, `DELETE FROM operations WHERE NOT active AND finished_at < $1`, before)
+	// One at a time: the items of each go with it.
+	operations, err := s.prune(ctx, `DELETE FROM operations WHERE id IN (SELECT id FROM operations
+		WHERE NOT active AND finished_at < $1 LIMIT $2)`, before, 1)
 	return messages + operations, err
 }
 
@@ -113,10 +115,21 @@ const idempotencyWindow = 24 * time.Hour
 // than a day.
 func (s *Store) PruneAudit(ctx context.Context, maxAge time.Duration) (int64, error) {
 	now := time.Now()
-	entries, err := s.autocommit().exec(ctx, `DELETE FROM audit WHERE at < $1`, micros(now.Add(-maxAge)))
+	entries, err := s.prune(ctx, `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 LIMIT $2)`,
+		micros(now.Add(-maxAge)), trimStep)
 	if err != nil {
-		return 0, err
+		return entries, err
 	}
 	keys, err := s.autocommit().exec(ctx, `DELETE FROM idempotency_keys WHERE at < $1`, micros(now.Add(-idempotencyWindow)))
 	return entries + keys, err
+}
+
+// prune deletes step rows at a time, so that lanes needn't wait for long.
+func (s *Store) prune(ctx context.Context, query string, before int64, step int) (gone int64, err error) {
+	for {
+		n, err := s.autocommit().exec(ctx, query, before, step)
+		if gone += n; err != nil || n < int64(step) {
+			return gone, err
+		}
+	}
 }
