@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -250,8 +249,8 @@ func (o *office) settle() {
 		if err != nil {
 			return false
 		}
-		waits := rows.Next()
-		return errors.Join(rows.Err(), rows.Close()) == nil && !waits
+		defer rows.Close()
+		return !rows.Next() && rows.Err() == nil
 	}, patiently, time.Millisecond)
 }
 

@@ -37,7 +37,7 @@ type event struct {
 }
 
 func (e event) logged() bool {
-	return e.ID != "" && !strings.HasPrefix(e.Type, "system.")
+	return e.ID != "" && e.Channel != ""
 }
 
 func parse(t testing.TB, line []byte) event {
@@ -142,6 +142,7 @@ type snapshot struct {
 	Roles    []domain.Role             `json:"roles"`
 	Rooms    []domain.Room             `json:"rooms"`
 	Presence []string                  `json:"presence"`
+	Stale    []domain.Stale            `json:"stale"`
 }
 
 func (u *user) snapshot(t testing.TB, slug string) snapshot {
@@ -426,7 +427,7 @@ func (tb *tab) waitCause(eventID string) {
 	tb.t.Helper()
 	tb.waitFor("cause "+eventID, func(tb *tab) bool {
 		for i := len(tb.events) - 1; i >= 0; i-- {
-			if tb.events[i].Cause == eventID {
+			if e := tb.events[i]; e.Cause == eventID && !strings.HasPrefix(e.Type, "system.") {
 				return true
 			}
 		}

@@ -83,6 +83,96 @@ func TestPoisonAndRequeue(t *testing.T) {
 	})
 }
 
+// TestHonestTabs breaks the projector of rooms: the tabs that show a private
+// room say that it is old, whatever their transport, also those that come back
+// later, and new ones by their snapshot. Nobody else, in the workspace or
+// outside of it, hears that there is such a room.
+func TestHonestTabs(t *testing.T) {
+	each(t, func(t *testing.T, dsn string) {
+		var broken atomic.Bool
+		table := maps.Clone(handlers.Table())
+		healthy := table[domain.EventRoomUpdated]
+		table[domain.EventRoomUpdated] = func(ctx context.Context, read domain.Reader, ev domain.Event) ([]domain.ServerEvent, error) {
+			if broken.Load() {
+				return nil, domain.Errorf(domain.CodeInternal, "the projector is broken")
+			}
+			return healthy(ctx, read, ev)
+		}
+		a := start(t, testConfig(dsn), app.Projectors(table))
+		owner, guest := login(t, a.BaseURL(), "owner"), login(t, a.BaseURL(), "guest")
+		den := owner.do(t, http.StatusCreated, "POST", "/v1/workspaces/acme/rooms", map[string]any{"name": "Den", "private": true})
+		room := den.id("room")
+		snap := owner.snapshot(t, "acme")
+		var tabs []*tab
+		for _, transport := range transports {
+			tb := openTab(t, owner, "acme", snap.Position, nil, always(transport))
+			tb.waitLive()
+			tabs = append(tabs, tb)
+		}
+		outsiders := []*tab{
+			openTab(t, guest, "acme", snap.Position, nil, always("ws")),
+			openTab(t, owner, "globex", "", nil, always("ws")),
+		}
+		for _, tb := range outsiders {
+			tb.waitLive()
+		}
+
+		broken.Store(true)
+		bad := owner.do(t, http.StatusOK, "PATCH", "/v1/workspaces/acme/rooms/"+room, map[string]any{"name": "Lair"}).eventID
+		told := func(typ domain.ServerEventType) func(tb *tab) bool {
+			return func(tb *tab) bool {
+				for _, e := range tb.events {
+					if e.Type == string(typ) && e.Cause == bad && e.ID != "" {
+						require.JSONEq(t, `{"kind":"room","aggregate":"`+room+`"}`, only(t, e.raw, "kind", "aggregate"))
+						require.Equal(t, "member:"+snap.Me.MemberID, e.Channel)
+						return true
+					}
+				}
+				return false
+			}
+		}
+		for _, tb := range tabs {
+			tb.waitFor("system.stale", told(domain.ServerSystemStale))
+		}
+		late := openTab(t, owner, "acme", snap.Position, nil, always("sse"))
+		late.waitFor("system.stale, replayed", told(domain.ServerSystemStale))
+		require.Equal(t, []domain.Stale{{Kind: "room", Aggregate: room, Cause: bad}}, owner.snapshot(t, "acme").Stale)
+		require.Empty(t, guest.snapshot(t, "acme").Stale)
+
+		// A later change of the room makes up for it, by itself.
+		broken.Store(false)
+		good := owner.do(t, http.StatusOK, "PATCH", "/v1/workspaces/acme/rooms/"+room, map[string]any{"name": "Burrow"}).eventID
+		for _, tb := range append(tabs, late) {
+			tb.waitCause(good)
+			tb.waitFor("system.healed", told(domain.ServerSystemHealed))
+			tb.logged() // in order, each once
+		}
+		require.Empty(t, owner.snapshot(t, "acme").Stale)
+
+		last := owner.do(t, http.StatusOK, "PATCH", "/v1/workspaces/acme", map[string]any{"name": "Goes on"}).eventID
+		outsiders[0].waitCause(last)
+		for _, tb := range outsiders {
+			for _, e := range tb.all() {
+				require.NotContains(t, string(e.raw), room, "a private room is nobody else's to know of")
+			}
+		}
+	})
+}
+
+// only cuts a JSON object down to some of its fields.
+func only(t *testing.T, raw []byte, names ...string) string {
+	t.Helper()
+	var fields map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(raw, &fields))
+	some := map[string]json.RawMessage{}
+	for _, name := range names {
+		some[name] = fields[name]
+	}
+	out, err := json.Marshal(some)
+	require.NoError(t, err)
+	return string(out)
+}
+
 // TestForeignWriteTransactionDelaysNobody holds a write transaction with its
 // snapshot open in Postgres, and one command after the other still reaches the
 // tab. (watermill-sql's stock schema delivers nothing until such a transaction
