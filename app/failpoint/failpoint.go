@@ -11,13 +11,15 @@
 //	committed kill   after the commit, before the hub is told
 //	relayed kill     after the hub was told, before it has written
 //	replay kill      while a session's replay reads the log
-//	projector fail   projectors return a permanent error
+//	projector flake  an attempt at projecting fails, and the next may not
+//	projector fail   projectors fail for good
 //	projector panic
 //	projector hang   … until their time is over
 //	bug <name>       see bugs.go
 //
-// every=N acts on each Nth pass (default 1, the next). "kill" is SIGKILL to the
-// process itself. Lines with "#" in front are ignored.
+// every=N acts on each Nth pass (default 1, the next); a projector that fails,
+// panics or hangs does so for about one of N events, at every attempt. "kill" is
+// SIGKILL to the process itself. Lines with "#" in front are ignored.
 package failpoint
 
 import (
@@ -26,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"os"
 	"strconv"
@@ -110,6 +113,26 @@ func parse(text []byte) (map[string]*order, error) {
 
 // pass is called whenever a point is passed; it returns the action due, or "".
 func (s *Set) pass(point string) string {
+	return s.passed(point, func(o *order) bool {
+		o.passed++
+		return o.passed%o.every == 0
+	})
+}
+
+// passedBy decides by the event that passes: each time the same.
+func (s *Set) passedBy(point, eventID string) string {
+	return s.passed(point, func(o *order) bool {
+		if o.action == "flake" {
+			o.passed++
+			return o.passed%o.every == 0
+		}
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(eventID)) // a hash never fails
+		return h.Sum32()%uint32(o.every) == 0
+	})
+}
+
+func (s *Set) passed(point string, due func(*order) bool) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.path != "" && time.Since(s.looked) > reread {
@@ -122,10 +145,7 @@ func (s *Set) pass(point string) string {
 		}
 	}
 	o := s.orders[point]
-	if o == nil {
-		return ""
-	}
-	if o.passed++; o.passed%o.every != 0 {
+	if o == nil || !due(o) {
 		return ""
 	}
 	return o.action
@@ -163,8 +183,8 @@ func (s *Set) projectors(table map[domain.EventType]domain.Projector) map[domain
 	for t, inner := range table {
 		inner = s.buggyProjector(inner)
 		table[t] = func(ctx context.Context, read domain.Reader, ev domain.Event) ([]domain.ServerEvent, error) {
-			switch s.pass("projector") {
-			case "fail":
+			switch s.passedBy("projector", ev.ID) {
+			case "fail", "flake":
 				return nil, errOrdered
 			case "panic":
 				panic(errors.New("the projector was told to panic"))

@@ -1,6 +1,7 @@
 package failpoint
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,6 +20,16 @@ func TestOrders(t *testing.T) {
 		require.Equal(t, "fail", s.pass("projector"))
 	}
 	require.Equal(t, "drop", s.pass("bug drop"))
+	chosen := 0
+	for i := range 300 {
+		id := fmt.Sprint("event", i)
+		first := s.passedBy("projector", id)
+		require.Equal(t, first, s.passedBy("projector", id), "an event fares the same each time")
+		if first != "" {
+			chosen++
+		}
+	}
+	require.InDelta(t, 100, chosen, 40)
 	require.Empty(t, s.pass("committed"))
 	for _, bad := range []string{"projector", "projector fail every=0", "projector fail often", "projector fail every=x"} {
 		require.Error(t, s.Order(bad), bad)

@@ -59,9 +59,10 @@ var nemeses = []*nemesis{
 	{name: "long-write", target: onDatabase, what: "a write transaction elsewhere stays open", least: 3 * time.Second, most: 60 * time.Second, run: longWrite},
 	{name: "disk-full", target: onDatabase, what: "the SQLite file's disk is full", least: 2 * time.Second, most: 8 * time.Second, lacks: lacksTmpfs, run: fillDisk},
 
-	{name: "projector-fail", target: onEvents, what: "every 4th projection fails for good, and is poisoned", least: 2 * time.Second, most: 6 * time.Second, lacks: lacksFailpoints, run: misproject("projector fail every=4")},
-	{name: "projector-panic", target: onEvents, what: "every 4th projection panics", least: 2 * time.Second, most: 6 * time.Second, lacks: lacksFailpoints, run: misproject("projector panic every=4")},
-	{name: "projector-hang", target: onEvents, what: "every 6th projection hangs until its time is over", least: 2 * time.Second, most: 6 * time.Second, lacks: lacksFailpoints, run: misproject("projector hang every=6")},
+	{name: "projector-flake", target: onEvents, what: "every 3rd attempt to project fails, and a retry does it", least: 2 * time.Second, most: 6 * time.Second, lacks: lacksFailpoints, run: misproject("projector flake every=3")},
+	{name: "projector-fail", target: onEvents, what: "one event in 4 fails for good, and is poisoned", least: 2 * time.Second, most: 6 * time.Second, lacks: lacksFailpoints, run: misproject("projector fail every=4")},
+	{name: "projector-panic", target: onEvents, what: "projecting one event in 4 panics", least: 2 * time.Second, most: 6 * time.Second, lacks: lacksFailpoints, run: misproject("projector panic every=4")},
+	{name: "projector-hang", target: onEvents, what: "projecting one event in 6 hangs until its time is over", least: 2 * time.Second, most: 6 * time.Second, lacks: lacksFailpoints, run: misproject("projector hang every=6")},
 	{name: "poison-flood", target: onEvents, what: "every projection fails: the poison queue floods", least: 2 * time.Second, most: 5 * time.Second, lacks: lacksFailpoints, run: misproject("projector fail")},
 	{name: "republish", target: onEvents, what: "events are published twice, late and in the wrong order", least: time.Second, most: 6 * time.Second, run: republish},
 

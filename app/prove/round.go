@@ -145,7 +145,7 @@ func (e *environment) round(ctx context.Context, index int, plan roundPlan) (*Ro
 	for _, text := range r.broke_ {
 		violations = append(violations, check.Violation{Invariant: check.Recovered, Detail: text})
 	}
-	for _, text := range r.harness {
+	for _, text := range r.harness[:min(len(r.harness), 10)] {
 		violations = append(violations, check.Violation{Invariant: check.Harness, Detail: text})
 	}
 	return newRound(r, h, violations), ctx.Err()

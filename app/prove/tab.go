@@ -3,6 +3,7 @@ package prove
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -165,6 +166,14 @@ func (tb *tab) shown(s domain.Snapshot, first bool) error {
 	return nil
 }
 
+// connected tells whether it has a session now.
+func (tb *tab) connected() bool {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	n := len(tb.record.Connections)
+	return n > 0 && tb.record.Connections[n-1].End == 0
+}
+
 // kick breaks the connection at hand, without a word.
 func (tb *tab) kick() {
 	tb.mu.Lock()
@@ -197,7 +206,8 @@ func (tb *tab) query() (q url.Values, position string) {
 // link is one connection being recorded.
 type link struct {
 	*tab
-	index  int // in record.Connections
+	index  int  // in record.Connections
+	gap    bool // not resumed: what it missed isn't covered yet
 	forged bool
 	asked  domain.Position
 	rooms  []string
@@ -226,6 +236,10 @@ func (l *link) received(ctx context.Context, transport string, line []byte) erro
 	if w.Type == domain.ServerSystemHello {
 		l.begin(at, transport)
 	}
+	if l.index < 0 && w.Type == domain.ServerSystemGoodbye { // sent away before it was greeted
+		l.mu.Unlock()
+		return farewell(&w)
+	}
 	if l.index < 0 {
 		l.mu.Unlock()
 		l.run.broken("%s: a connection began with %s", l.record.Name, w.Type)
@@ -245,8 +259,11 @@ func (l *link) received(ctx context.Context, transport string, line []byte) erro
 		l.live++
 	}
 	resync := w.Type == domain.ServerSystemResync
-	if !resync && f.Offset > l.pos && !l.forged {
-		l.pos = f.Offset
+	if w.Type == domain.ServerSystemHello {
+		l.gap = !w.Resumed // a resync follows; until then its position is not ours
+	}
+	if !resync && !l.gap && !l.forged {
+		l.pos = max(l.pos, f.Offset)
 	}
 	l.model.apply(&w)
 	l.mu.Unlock()
@@ -261,19 +278,28 @@ func (l *link) received(ctx context.Context, transport string, line []byte) erro
 			return err
 		}
 		l.mu.Lock()
+		l.gap = false
 		l.pos = max(l.pos, f.Offset)
 		l.mu.Unlock()
 	case w.Type == domain.ServerSystemGoodbye:
-		if f.More.Code == "4401" || f.More.Code == "4403" {
-			return errGone
-		}
+		return farewell(&w)
 	case l.reopen:
 		return errReopen
 	}
 	return nil
 }
 
+// farewell is what a goodbye means.
+func farewell(w *wire) error {
+	switch fmt.Sprint(w.Code) {
+	case "4401", "4403":
+		return errGone
+	}
+	return errLeft
+}
+
 var (
+	errLeft   = errors.New("the server said goodbye")
 	errForged = errors.New("the forged position was refused")
 	errReopen = errors.New("the rooms have changed")
 	errStayed = errors.New("it stayed as long as it wanted")

@@ -235,6 +235,8 @@ func (l *link) claimed(position string) error {
 	f := pollFrame(l.run.now(), p, l.epoch)
 	conn := &l.record.Connections[l.index]
 	conn.Frames = append(conn.Frames, f)
-	l.pos = max(l.pos, p.Offset)
+	if !l.gap {
+		l.pos = max(l.pos, p.Offset)
+	}
 	return nil
 }

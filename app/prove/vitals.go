@@ -21,6 +21,11 @@ func (r *round) measure() error {
 	v := check.Vitals{At: r.now()}
 	if p := r.env.server; p != nil {
 		v.PID = p.pid()
+		for _, tb := range r.allTabs() {
+			if tb.connected() {
+				v.Clients++
+			}
+		}
 		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", v.PID))
 		if err != nil && !os.IsNotExist(err) { // no /proc here
 			return err

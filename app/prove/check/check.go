@@ -134,6 +134,10 @@ const (
 	spareGoroutines = 100
 	spareFiles      = 60
 	spareMemoryKB   = 128 << 10
+	// And what a client more may cost.
+	clientGoroutines = 5
+	clientFiles      = 1
+	clientMemoryKB   = 100
 )
 
 // checkVitals compares the first and the last look at each process.
@@ -145,14 +149,15 @@ func checkVitals(r *result, all []Vitals) {
 			first[v.PID] = v
 			continue
 		}
+		more := max(0, int64(v.Clients-before.Clients))
 		for _, of := range []struct {
 			what         string
 			before, now  int64
 			spare, times int64
 		}{
-			{"goroutines", int64(before.Goroutines), int64(v.Goroutines), spareGoroutines, 1},
-			{"open files", int64(before.Files), int64(v.Files), spareFiles, 1},
-			{"kB of memory", before.MemoryKB, v.MemoryKB, spareMemoryKB, 2},
+			{"goroutines", int64(before.Goroutines), int64(v.Goroutines), spareGoroutines + more*clientGoroutines, 1},
+			{"open files", int64(before.Files), int64(v.Files), spareFiles + more*clientFiles, 1},
+			{"kB of memory", before.MemoryKB, v.MemoryKB, spareMemoryKB + more*clientMemoryKB, 2},
 		} {
 			if of.before > 0 && of.now > of.times*of.before+of.spare {
 				r.add(Violation{Invariant: Recovered, At: v.At,

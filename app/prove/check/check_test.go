@@ -136,6 +136,9 @@ func TestEachMistakeIsFound(t *testing.T) {
 		"a writer's commands change places":        {func(h *check.History) { h.Ops[0].Event, h.Ops[3].Event = "e4", "e1" }, []string{check.Ordered}},
 		"a resync though the log has it all":       {func(h *check.History) { resync(h, 14, domain.ResyncPositionExpired) }, []string{check.Complete}},
 		"a resync to a new epoch that there isn't": {func(h *check.History) { resync(h, 14, domain.ResyncEpochChanged) }, []string{check.Complete}},
+		"not resumed, nor told to resync": {func(h *check.History) {
+			h.Clients[1].Connections[1].Frames[0].More.Resumed = false
+		}, []string{check.Complete}},
 		"a resync whose snapshot is too old": {func(h *check.History) {
 			h.Workspaces[0].Floor = 13
 			resync(h, 14, domain.ResyncPositionExpired)
@@ -196,6 +199,13 @@ func TestWhatIsAllowed(t *testing.T) {
 			c := connection(1, "ann", hello(14, "ann", "bob"), check.Frame{Type: domain.ServerSystemResync, Offset: 14, More: &check.More{Reason: string(domain.ResyncPositionInvalid)}})
 			c.Forged, c.End, c.Frames[0].More.Resumed = true, second, false
 			h.Clients[0].Connections = append([]check.Connection{c}, h.Clients[0].Connections...)
+		},
+		"a connection that broke between hello and the resync": func(h *check.History) {
+			h.Workspaces[0].Floor = 13
+			resync(h, 14, domain.ResyncPositionExpired)
+			broken := h.Clients[1].Connections[1]
+			broken.End, broken.Frames = 2700*time.Millisecond, broken.Frames[:1]
+			h.Clients[1].Connections = slices.Insert(h.Clients[1].Connections, 1, broken)
 		},
 		"backfill after a subscribe": func(h *check.History) {
 			c := &h.Clients[0].Connections[0]

@@ -178,10 +178,11 @@ type Fault struct {
 	Start, End time.Duration
 }
 
-// Vitals are a server process's resources, at rest and with the same clients.
+// Vitals are a server process's resources, at rest.
 type Vitals struct {
 	PID        int
 	At         time.Duration
+	Clients    int // connected
 	Goroutines int // 0: not known
 	Files      int
 	MemoryKB   int64

@@ -26,6 +26,7 @@ type stream struct {
 	rooms    map[domain.Channel]bool
 	backfill map[domain.Channel][]int64 // offsets due after a subscribe, oldest first
 	resync   *Frame                     // a resync without its snapshot
+	gap      bool                       // not resumed: what was missed is not covered yet
 }
 
 func (s *stream) complain(at time.Duration, invariant, format string, args ...any) {
@@ -78,7 +79,7 @@ func (s *stream) connection() {
 		s.frame(&c.Frames[i])
 	}
 	s.unresolved()
-	if !c.Forged {
+	if !c.Forged && !s.gap {
 		s.covered = max(s.covered, s.pos)
 	}
 }
@@ -86,11 +87,12 @@ func (s *stream) connection() {
 // begin takes the place in the log that hello says.
 func (s *stream) begin(hello *Frame) {
 	c := s.conn
-	s.resync = nil
+	s.resync, s.gap = nil, false
 	s.pos = hello.Offset
 	if c.Epoch == "" || c.Forged {
 		return
 	}
+	s.gap = !hello.more().Resumed
 	if owned := c.Asked == s.covered || slices.ContainsFunc(s.client.Snapshots, func(p Snapshot) bool { return p.Offset == c.Asked && p.At <= hello.At }); !owned {
 		s.complain(hello.At, Harness, "it asked for position %d, having %d", c.Asked, s.covered)
 	}
@@ -106,6 +108,10 @@ func (s *stream) frame(f *Frame) {
 	if f.Offset >= 0 && f.more().Epoch != "" && f.more().Epoch != s.truth.Epoch {
 		s.complain(f.At, Ordered, "%s has a position of epoch %s; the log's is %s", f.Type, f.more().Epoch, s.truth.Epoch)
 		return
+	}
+	if s.gap && s.resync == nil && f.Offset >= 0 && f.Type != domain.ServerSystemResync {
+		s.complain(f.At, Complete, "it was not resumed from position %d, nor told to resync", s.conn.Asked)
+		s.gap = false
 	}
 	switch {
 	case isLogged(f):
@@ -274,17 +280,18 @@ func (s *stream) unresolved() {
 	s.resync = nil
 	for _, p := range s.client.Snapshots {
 		if p.At >= f.At && p.Offset >= f.Offset {
+			s.gap = false
 			return
 		}
 		if p.At >= f.At && p.Offset < f.Offset {
 			s.complain(p.At, Complete, "the snapshot after the resync at %d is of position %d", f.Offset, p.Offset)
+			s.gap = false
 			return
 		}
 	}
 	if s.conn.End == 0 {
 		s.complain(f.At, Harness, "no snapshot followed the resync")
 	}
-	s.pos = s.covered // it has gained nothing
 }
 
 // subscribed opens a room: from here on, and back to the position it named.
