@@ -122,11 +122,17 @@ func (s *Set) buggyRead(workspaceID string, filtered bool, entries []domain.Entr
 	s.bugs.Unlock()
 	if filtered {
 		entries = slices.DeleteFunc(entries, func(e domain.Entry) bool { return e.Channel == nowhere })
-		if s.pass("bug expire") != "" {
-			state.Floor = state.Head
-		}
+		state = s.expire(state)
 	}
 	return entries, state
+}
+
+// expire says that nothing can be replayed.
+func (s *Set) expire(state domain.LogState) domain.LogState {
+	if s.pass("bug expire") != "" {
+		state.Floor = state.Head
+	}
+	return state
 }
 
 func (s *Set) buggyProjector(inner domain.Projector) domain.Projector {

@@ -43,8 +43,9 @@ import (
 	"github.com/orbit/realtime/transport/presence"
 )
 
-// EnvFile names the file with the orders.
-const EnvFile = "ORBIT_FAILPOINTS"
+// EnvFile names the file with the orders. It isn't called ORBIT_…, for those
+// are settings, and this is none.
+const EnvFile = "FAILPOINT_ORDERS"
 
 // reread is how often the file is looked at, at most.
 const reread = 20 * time.Millisecond
@@ -213,4 +214,12 @@ func (l *failingLog) LogAfter(ctx context.Context, workspaceID string, after, up
 	}
 	entries, state = l.set.buggyRead(workspaceID, channels != nil, entries, state)
 	return entries, state, err
+}
+
+func (l *failingLog) LogStates(ctx context.Context, workspaceIDs []string) (map[string]domain.LogState, error) {
+	states, err := l.Log.LogStates(ctx, workspaceIDs)
+	for id, state := range states {
+		states[id] = l.set.expire(state)
+	}
+	return states, err
 }

@@ -1,13 +1,18 @@
 package prove_test
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/orbit/realtime/app"
 	"github.com/orbit/realtime/app/failpoint"
@@ -45,15 +50,12 @@ func server(t *testing.T, change func(*config.Config)) (*prove.Server, string, *
 	return &prove.Server{URL: a.BaseURL(), AdminURL: a.AdminURL()}, c.DatabaseURL, points
 }
 
-// run watches the server for some seconds.
-func run(t *testing.T, s *prove.Server, dsn string, nemeses ...string) *prove.Report {
-	t.Helper()
-	report, err := prove.Run(t.Context(), prove.Options{
+// watch has a run watch the server for some seconds.
+func watch(t *testing.T, s *prove.Server, dsn string, nemeses ...string) (*prove.Report, error) {
+	return prove.Run(t.Context(), prove.Options{
 		Server: s, DatabaseURL: dsn, Engine: store.SQLite, Seed: 3, Duration: 7 * time.Second, Nemeses: nemeses,
-		Workspaces: 2, Clients: 9, Rate: 100, Progress: t.Output(),
+		Workspaces: 2, Clients: 9, Rate: 60, Patience: 15 * time.Second,
 	})
-	require.NoError(t, err)
-	return report
 }
 
 // The checker finds nothing in a server that does well.
@@ -62,46 +64,88 @@ func TestNothingIsFoundInASoundServer(t *testing.T) {
 		t.Skip("takes some seconds")
 	}
 	s, dsn, _ := server(t, nil)
-	report := run(t, s, dsn, "cut", "republish", "trim")
+	report, err := watch(t, s, dsn, "cut", "republish", "trim")
+	require.NoError(t, err)
 	require.Empty(t, report.Rounds[0].Violations)
 	require.Greater(t, report.Rounds[0].Deliveries, 1000)
 }
 
-// The checker is checked: each mistake that somebody could make is planted, once
-// in the whole run where once is enough, and found for what it is.
+// plantedBug is a mistake that somebody could make, planted in a whole server.
+type plantedBug struct {
+	order   string // for the failpoints
+	found   string // the invariant that finds it, whatever else breaks with it
+	nemesis string
+	config  func(*config.Config)
+}
+
+var plantedBugs = []plantedBug{
+	{order: "drop every=60", found: check.Complete},
+	{order: "swap every=60", found: check.Ordered},
+	{order: "repeat every=10", found: check.Once},
+	{order: "leak every=60", found: check.Isolated},
+	{order: "phantom every=60", found: check.Phantom},
+	{order: "removed", found: check.Isolated},
+	{order: "offline", found: check.Presence},
+	{order: "dedupe every=60", found: check.Complete},
+	{order: "silent every=60", found: check.Complete},
+	{order: "expire", found: check.Complete, nemesis: "partition", config: func(c *config.Config) { c.RingSize = 16 }},
+}
+
+// The checker is checked: each mistake is planted in a server of its own, and
+// found for what it is. They are rare: one event in sixty, of some hundred.
 func TestEveryPlantedBugIsFound(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes some seconds each")
+		t.Skip("takes half a minute")
 	}
-	once := "every=150"
-	for _, bug := range []struct {
-		name, option string
-		found        string // by this invariant, whatever else breaks with it
-		nemeses      []string
-		config       func(*config.Config)
-	}{
-		{"drop", once, check.Complete, nil, nil},
-		{"swap", once, check.Ordered, nil, nil},
-		{"repeat", "every=20", check.Once, nil, nil},
-		{"leak", once, check.Isolated, nil, nil},
-		{"phantom", once, check.Phantom, nil, nil},
-		{"removed", "every=1", check.Isolated, nil, nil},
-		{"offline", "every=1", check.Presence, nil, nil},
-		{"dedupe", once, check.Complete, nil, nil},
-		{"silent", once, check.Complete, nil, nil},
-		{"expire", "every=1", check.Complete, []string{"partition"}, func(c *config.Config) { c.RingSize = 16 }},
-	} {
-		t.Run(bug.name, func(t *testing.T) {
-			t.Parallel()
-			s, dsn, points := server(t, bug.config)
-			require.NoError(t, points.Order(fmt.Sprintf("bug %s %s", bug.name, bug.option)))
-			nemeses := bug.nemeses
-			if nemeses == nil {
-				nemeses = []string{"cut"}
-			}
-			report := run(t, s, dsn, nemeses...)
+	type outcome struct {
+		report *prove.Report
+		err    error
+	}
+	outcomes := make([]outcome, len(plantedBugs))
+	// Side by side: they wait most of the time.
+	var running errgroup.Group
+	running.SetLimit(5)
+	for i, bug := range plantedBugs {
+		s, dsn, points := server(t, bug.config)
+		require.NoError(t, points.Order("bug "+bug.order))
+		running.Go(func() error {
+			outcomes[i].report, outcomes[i].err = watch(t, s, dsn, cmp.Or(bug.nemesis, "cut"))
+			return nil
+		})
+	}
+	require.NoError(t, running.Wait())
+	for i, bug := range plantedBugs {
+		t.Run(bug.order, func(t *testing.T) {
+			require.NoError(t, outcomes[i].err)
+			report := outcomes[i].report
 			require.Contains(t, report.Broken(), bug.found, "%v", report.Rounds[0].Violations)
 			require.NotContains(t, report.Broken(), check.Harness)
+		})
+	}
+	for _, name := range failpoint.Bugs {
+		require.True(t, slices.ContainsFunc(plantedBugs, func(b plantedBug) bool { return strings.HasPrefix(b.order, name) }), "%s is planted", name)
+	}
+}
+
+// The real thing, in short: the binary with failpoints, built and run as in CI,
+// killed, starved and cut off on both engines.
+func TestTheBinaryKeepsItsPromises(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute for each engine")
+	}
+	orbit := filepath.Join(t.TempDir(), "orbit")
+	out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", orbit, "github.com/orbit/realtime/app/orbit").CombinedOutput()
+	require.NoError(t, err, string(out))
+	for _, engine := range storetest.Engines(t) {
+		t.Run(string(engine), func(t *testing.T) {
+			report, err := prove.Run(t.Context(), prove.Options{
+				Binary: orbit, Failpoints: true, Engine: engine, Seed: 1, Duration: 30 * time.Second,
+				Workspaces: 2, Clients: 9, Rate: 20, Herd: 200, Progress: t.Output(),
+			})
+			require.NoError(t, err)
+			var page strings.Builder
+			require.NoError(t, report.WriteText(&page))
+			require.True(t, report.Clean(), page.String())
 		})
 	}
 }

@@ -180,7 +180,7 @@ func (e *environment) newServer() (*process, error) {
 	}
 	return newProcess(e.opts.Binary, host, []string{
 		"DATABASE_URL=" + e.dsn,
-		"ORBIT_FAILPOINTS=" + e.orders,
+		"FAILPOINT_ORDERS=" + e.orders,
 		"ORBIT_HEARTBEAT=" + heartbeat.String(),
 		"ORBIT_PONG_WAIT=" + pongWait.String(),
 		"ORBIT_WRITE_WAIT=2s",

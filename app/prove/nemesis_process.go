@@ -15,15 +15,19 @@ import (
 // startPatience is how long a server may take to be ready again.
 const startPatience = 60 * time.Second
 
-// revive starts the server and waits until it is ready.
+// revive starts the server, as a supervisor would: again whenever it ends, for
+// its database may be away at the moment. It returns when the server is ready.
 func (e *environment) revive(ctx context.Context) error {
-	if err := e.server.start(); err != nil {
-		return err
+	var err error
+	for end := time.Now().Add(startPatience); time.Now().Before(end) && ctx.Err() == nil; sleep(ctx, 200*time.Millisecond) {
+		if err = e.server.start(); err != nil {
+			return err
+		}
+		if err = e.server.waitReady(ctx, time.Until(end)); err == nil {
+			return nil
+		}
 	}
-	if err := e.server.waitReady(ctx, startPatience); err != nil {
-		return fmt.Errorf("the server does not come back: %w; it said:\n%s", err, e.log)
-	}
-	return nil
+	return fmt.Errorf("the server does not come back: %w; it said:\n%s", err, e.log)
 }
 
 func kill(ctx context.Context, r *round, f fault, d *rand.Rand) error {

@@ -141,10 +141,17 @@ func (p *process) terminate(ctx context.Context) error {
 	return nil
 }
 
-// waitReady returns when /readyz says yes.
+// waitReady returns when /readyz says yes, or the process has ended.
 func (p *process) waitReady(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	go func(ended <-chan struct{}) {
+		select {
+		case <-ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}(p.dead())
 	return waitReady(ctx, "http://"+p.admin)
 }
 

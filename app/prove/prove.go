@@ -9,6 +9,7 @@
 package prove
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,10 @@ type Options struct {
 	Clients     int           // per workspace, default 6
 	Rate        int           // commands a second, over all workspaces; default 40
 	Herd        int           // clients of the herd, default 5000
-	Progress    io.Writer     // nil for none
+	// Patience is how long clients may take, after the last fault, to have
+	// everything. Default 90 s.
+	Patience time.Duration
+	Progress io.Writer // nil for none
 	// Server is one that runs already, over DatabaseURL, in this process or
 	// another: nothing can be done to it, but it can be watched.
 	Server *Server
@@ -73,6 +77,7 @@ func (o *Options) setDefaults() error {
 	if o.Duration == 0 {
 		o.Duration = 3 * time.Minute
 	}
+	o.Patience = cmp.Or(o.Patience, 90*time.Second)
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}

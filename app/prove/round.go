@@ -17,7 +17,6 @@ import (
 
 // The bounds that a round asks for. What is slower is broken.
 const (
-	settlePatience = 90 * time.Second // from the last fault until every client has everything
 	// offlineBound is the grace, the lease of a poller or the silence after which
 	// a socket is given up, and a margin for a busy machine.
 	offlineBound = grace + pollLease + heartbeat + pongWait + 2*time.Second

@@ -25,7 +25,7 @@ func (r *round) settle(ctx context.Context) (*check.History, error) {
 	// Everybody has the marker, and the leavers have been missed.
 	quiet := time.Now().Add(offlineBound)
 	start := time.Now()
-	_ = r.until(ctx, settlePatience, "", func() bool { return len(r.unmarked(leavers)) == 0 })
+	_ = r.until(ctx, r.env.opts.Patience, "", func() bool { return len(r.unmarked(leavers)) == 0 })
 	if late := r.unmarked(leavers); len(late) > 0 {
 		fmt.Fprintf(r.env.opts.Progress, "  without the last event after %s: %s\n", time.Since(start).Round(time.Second), strings.Join(late, ", "))
 	}

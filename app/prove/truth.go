@@ -9,7 +9,7 @@ import (
 
 // mark notes where each log stands: the round's truth begins there.
 func (r *round) mark(ctx context.Context) error {
-	if err := r.until(ctx, settlePatience, "the outbox is empty", func() bool {
+	if err := r.until(ctx, r.env.opts.Patience, "the outbox is empty", func() bool {
 		ids, err := r.env.store.WaitingEvents(ctx)
 		return err == nil && len(ids) == 0
 	}); err != nil {

@@ -116,8 +116,12 @@ func TestEachMistakeIsFound(t *testing.T) {
 		"a refused message is in the database": {func(h *check.History) {
 			h.Ops = append(h.Ops, check.Op{Workspace: "ws", Outcome: check.Refused, Body: "hello"})
 		}, []string{check.Phantom}},
-		"a message is told of and not there":    {func(h *check.History) { delete(h.Workspaces[0].Messages, "m") }, []string{check.Phantom}},
-		"a committed event is not in the log":   {func(h *check.History) { h.Ops[1].Event = "e9"; h.Projected["e9"] = true }, []string{check.Complete}},
+		"a message is told of and not there":  {func(h *check.History) { delete(h.Workspaces[0].Messages, "m") }, []string{check.Phantom}},
+		"a committed event is not in the log": {func(h *check.History) { h.Ops[1].Event = "e9"; h.Projected["e9"] = true }, []string{check.Complete}},
+		"a committed change is not in the log, and a newer one is": {func(h *check.History) {
+			h.Ops = append(h.Ops, check.Op{Writer: "v", Workspace: "ws", Outcome: check.OK, Event: "e9", Entity: "team:t", Version: 1})
+			h.Projected["e9"] = true
+		}, []string{check.Complete}},
 		"a committed message is not in the log": {func(h *check.History) { h.Workspaces[0].Messages["lost"] = "?" }, []string{check.Complete}},
 		"a committed event is nowhere":          {func(h *check.History) { h.Ops[1].Event = "e9" }, []string{check.Complete, check.Accounted}},
 		"an event is left in the outbox":        {func(h *check.History) { h.Pending = []string{"e9"} }, []string{check.Accounted}},
@@ -185,9 +189,16 @@ func TestWhatIsAllowed(t *testing.T) {
 			h.Ops[0].Event, h.Ops = "e4", h.Ops[:3]
 			h.Poison = map[string]check.Poisoned{"e4": {State: domain.PoisonHealed}}
 		},
-		"a state told of in a newer one": func(h *check.History) {
-			h.Ops = append(h.Ops, check.Op{Writer: "v", Workspace: "ws", Outcome: check.OK, Event: "e9", Entity: "team:t", Version: 1})
+		"letting in, moot by putting out": func(h *check.History) {
+			h.Ops = append(h.Ops, check.Op{Writer: "v", Workspace: "ws", Outcome: check.OK, Event: "e9", Entity: "team:t", Version: 1, Moot: true})
 			h.Projected["e9"] = true
+		},
+		"a change of what is gone by then": func(h *check.History) {
+			e := check.Entry{Offset: 15, Channel: workspace, Type: domain.ServerTeamDeleted, Cause: "e5", Entity: "team:t", Version: 4}
+			h.Workspaces[0].Entries = append(h.Workspaces[0].Entries, e)
+			everybody(h, e)
+			h.Projected["e5"], h.Projected["e9"] = true, true
+			h.Ops = append(h.Ops, check.Op{Writer: "v", Workspace: "ws", Outcome: check.OK, Event: "e9", Entity: "team:t", Version: 3})
 		},
 		"an unknown command that was carried out later than the next": func(h *check.History) {
 			h.Ops[0].Event, h.Ops = "e4", h.Ops[:3]

@@ -97,6 +97,7 @@ type Op struct {
 	Fact       bool   // the event is a fact (a message), not a state
 	Entity     string // what it changed, as in Entry
 	Version    int64  // that it has since; 0 where unknown or gone
+	Moot       bool   // an opposite event may come to speak for it
 	Body       string // the unique text of a message
 	Removes    string // id of a member whose membership it ends
 }

@@ -16,19 +16,23 @@ type truth struct {
 	revoked  map[domain.Channel][]Entry
 	admitted map[domain.Channel][]Entry
 	newest   map[string]int64 // entity → version of its last entry
+	buried   map[string]int64 // entity → version of its tombstone
 	open     map[string]bool
 }
 
 func newTruth(w *Workspace) *truth {
 	t := &truth{
 		Workspace: w, byCause: map[string][]int{}, removed: map[string]int64{}, joined: map[string]int64{},
-		revoked: map[domain.Channel][]Entry{}, admitted: map[domain.Channel][]Entry{}, newest: map[string]int64{}, open: set(w.OpenRooms),
+		revoked: map[domain.Channel][]Entry{}, admitted: map[domain.Channel][]Entry{}, newest: map[string]int64{}, buried: map[string]int64{}, open: set(w.OpenRooms),
 	}
 	for i, e := range w.Entries {
 		if !about(e.Type) {
 			t.byCause[e.Cause] = append(t.byCause[e.Cause], i)
 		}
 		t.newest[e.Entity] = max(t.newest[e.Entity], e.Version)
+		if tombstones[e.Type] {
+			t.buried[e.Entity] = max(t.buried[e.Entity], e.Version)
+		}
 		kind, id, _ := strings.Cut(e.Entity, ":")
 		switch {
 		case e.Revoke != nil && e.Revoke.Channel == "":
@@ -42,6 +46,12 @@ func newTruth(w *Workspace) *truth {
 		}
 	}
 	return t
+}
+
+// tombstones are what is told of an entity that is gone.
+var tombstones = map[domain.ServerEventType]bool{
+	domain.ServerMemberRemoved: true, domain.ServerRoleDeleted: true, domain.ServerTeamDeleted: true,
+	domain.ServerRoomDeleted: true, domain.ServerMessageDeleted: true,
 }
 
 // at returns the entry at an offset, or nil if there is none.
@@ -159,9 +169,10 @@ func checkOps(r *result, h *History, truths map[string]*truth) {
 	}
 }
 
-// accountedSilence says whether an event without an entry is rightly silent:
-// poisoned, or moot because the entity is gone or was told of at that version
-// or a newer one.
+// accountedSilence says whether an event without an entry is rightly silent: it
+// is poisoned, or its entity was gone by the time it was projected. That
+// something newer was told of doesn't excuse it, but for who is in a room: there
+// the later of two opposite events speaks for both.
 func accountedSilence(h *History, t *truth, op *Op) bool {
 	if p, poisoned := h.Poison[op.Event]; poisoned && p.State != domain.PoisonHealed {
 		return true
@@ -175,7 +186,7 @@ func accountedSilence(h *History, t *truth, op *Op) bool {
 			return false
 		}
 	}
-	return t.newest[op.Entity] > op.Version || !op.Fact && t.newest[op.Entity] == op.Version && op.Version > 0
+	return t.buried[op.Entity] > op.Version || op.Moot && t.newest[op.Entity] > op.Version
 }
 
 func accounted(h *History, event string) bool {
