@@ -2,6 +2,7 @@
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 30s
+PROVETIME ?= 3m
 
 .DEFAULT_GOAL := help
 
@@ -67,6 +68,11 @@ bench: ## Measure this build on this machine
 	go run ./app/orbit bench pipeline
 	go run ./app/orbit bench resume
 	go run ./app/orbit bench idle
+
+.PHONY: prove
+prove: ## Break this build for PROVETIME (3m) on each engine, and check that nothing was lost
+	go build -tags failpoint -o bin/orbit-prove ./app/orbit
+	bin/orbit-prove prove --duration $(PROVETIME) --report bin/proof
 
 .PHONY: lint
 lint: ## Run the linters

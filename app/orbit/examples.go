@@ -239,6 +239,28 @@ func (benchIdleCmd) Help() string {
   orbit bench idle --tabs 5000 --settle 30s`
 }
 
+func (proveCmd) Help() string {
+	return `Starts this binary on a scratch database, has writers change things and clients watch over every
+transport, kills, starves and cuts off the server meanwhile, and compares in the end what each client
+received with what was committed. Exit 0: every promise was kept. docs/proof.md tells all of it.
+
+The seed decides what is done when; how the machine answers is its own affair, so a run that found
+something may need a few runs with its seed to find it again.
+
+Some nemeses need root (half-open, disk-full), PostgreSQL's own programs (db-…), or a binary that can
+be told to fail (kill-before-commit, projector-…):
+
+  go build -tags failpoint -o orbit-prove ./app/orbit
+
+Examples:
+
+  orbit prove                                                three minutes on each engine
+  orbit prove --nemesis list                                 what there is, and what is possible here
+  orbit prove --engine sqlite --nemesis kill,pause --duration 30s
+  orbit prove --nemesis each --report proof                  one round each; proof/sqlite.html has the picture
+  orbit prove --engine postgres --duration 8h --seed 42      a soak: checked and forgotten every five minutes`
+}
+
 func (healthCmd) Help() string {
 	return `Example:
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -26,7 +27,7 @@ type proveCmd struct {
 	Herd        int           `default:"2000" help:"Clients of the nemesis herd."`
 	DatabaseURL string        `env:"ORBIT_PROVE_DATABASE_URL" help:"A PostgreSQL server to make a scratch database on. Default: a throwaway cluster of its own, which some nemeses need anyway."`
 	Report      string        `type:"path" help:"A folder for report.json and report.html."`
-	JSON        bool          `name:"json" help:"Print the report as JSON."`
+	JSON        bool          `name:"json" help:"Print JSON: a list with a report for each engine."`
 }
 
 func (c proveCmd) Run(ctx context.Context, con console) error {
@@ -43,7 +44,6 @@ func (c proveCmd) Run(ctx context.Context, con console) error {
 		Workspaces: c.Workspaces, Clients: c.Clients, Rate: c.Rate, Herd: c.Herd, Progress: con.err,
 	}
 	if slices.Contains(c.Nemesis, "list") {
-		options.Engine = engines[len(engines)-1]
 		return prove.List(con.out, options)
 	}
 	if options.Seed == 0 {
@@ -74,10 +74,13 @@ func (c proveCmd) Run(ctx context.Context, con console) error {
 // publish prints the reports, and writes them to the folder asked for.
 func (c proveCmd) publish(con console, reports []*prove.Report) error {
 	var errs []error
+	if c.JSON {
+		lines := json.NewEncoder(con.out)
+		lines.SetIndent("", "  ")
+		errs = append(errs, lines.Encode(reports))
+	}
 	for _, r := range reports {
-		if c.JSON {
-			errs = append(errs, r.WriteJSON(con.out))
-		} else {
+		if !c.JSON {
 			errs = append(errs, r.WriteText(con.out))
 		}
 		if c.Report == "" {

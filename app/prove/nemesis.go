@@ -81,6 +81,11 @@ var leftOut = [][2]string{
 	{"clock", "the wall clock is read where it decides (sign-in expiry, retention, dedupe window) and can't be moved from outside a Go process; those have tests with a clock of their own. Presence and timeouts run on the monotonic clock."},
 }
 
+var (
+	errOnlySQLite   = errors.New("it is for SQLite")
+	errOnlyPostgres = errors.New("it is for PostgreSQL")
+)
+
 func lacksProcess(o Options) error {
 	if o.Server != nil {
 		return errors.New("the server was started by somebody else")
@@ -97,7 +102,7 @@ func lacksFailpoints(o Options) error {
 
 func lacksCluster(o Options) error {
 	if o.Engine != store.Postgres {
-		return errors.New("it is for PostgreSQL")
+		return errOnlyPostgres
 	}
 	if o.Server != nil {
 		return lacksProcess(o)
@@ -109,7 +114,7 @@ func lacksCluster(o Options) error {
 func lacksTmpfs(o Options) error {
 	switch {
 	case o.Engine != store.SQLite:
-		return errors.New("it is for SQLite")
+		return errOnlySQLite
 	case runtime.GOOS != "linux":
 		return errors.New("it is for Linux")
 	case os.Geteuid() != 0:
@@ -182,24 +187,34 @@ func (e *environment) choose() error {
 func List(w io.Writer, o Options) error {
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "NEMESIS\tHURTS\tHERE\tWHAT IT DOES")
+	var lacking []string
 	for _, n := range nemeses {
-		here := "yes"
-		if err := n.missing(o); err != nil {
-			here = "no"
+		var on []string
+		var why error
+		for _, o.Engine = range []store.Dialect{store.SQLite, store.Postgres} {
+			switch err := n.missing(o); {
+			case errors.Is(err, errOnlySQLite), errors.Is(err, errOnlyPostgres):
+			case err != nil:
+				why = err
+			default:
+				on = append(on, string(o.Engine))
+			}
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", n.name, n.target, here, n.what)
+		switch len(on) {
+		case 0:
+			on = []string{"no"}
+			lacking = append(lacking, fmt.Sprintf("%s: %s", n.name, why))
+		case 2:
+			on = []string{"yes"}
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", n.name, n.target, on[0], n.what)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	for _, n := range nemeses {
-		if err := n.missing(o); err != nil {
-			fmt.Fprintf(w, "\n%s: %s", n.name, err)
-		}
-	}
 	for _, l := range leftOut {
-		fmt.Fprintf(w, "\n%s (left out): %s", l[0], l[1])
+		lacking = append(lacking, fmt.Sprintf("%s (left out): %s", l[0], l[1]))
 	}
-	_, err := fmt.Fprintln(w)
+	_, err := fmt.Fprintf(w, "\n%s\n", strings.Join(lacking, "\n"))
 	return err
 }
