@@ -37,6 +37,7 @@ var layers = []layer{
 	{"transport/problem", []string{"domain"}, "problem documents are a table over coded errors"},
 	{"transport/body", []string{"domain", "transport/problem"}, "a body is read the same way by every adapter"},
 	{"transport/hub", []string{"domain"}, "sessions, channels and rings know no wire format, so that every transport shares them"},
+	{"transport/relay", []string{"domain"}, "hints pass between nodes whatever they lead to; hub and presence are given to it"},
 	{"transport/presence", []string{"domain"}, "presence counts sessions; the hub comes in through a port"},
 	{"transport/auth", []string{"domain", "transport/hub", "transport/problem"}, "it answers the hub's question about entitlement, whatever the transport"},
 	{"transport/ws", []string{"domain", "transport/hub", "transport/presence", "transport/auth", "transport/problem"}, "adapters never import each other"},
@@ -66,6 +67,7 @@ var owners = []owner{
 	{"modernc.org/sqlite", []string{"store"}, "all SQL lives in store"},
 	{"github.com/pressly/goose", []string{"store", "migrations"}, "the schema is store's"},
 	{"github.com/gin-gonic/gin", []string{"transport", "app"}, "HTTP stops at the transports"},
+	{"github.com/nats-io", []string{"transport/relay"}, "NATS carries hints and nothing else: one folder knows it"},
 	{"github.com/alecthomas/kong", []string{"config", "app"}, "the command line stops at the binary"},
 }
 

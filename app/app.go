@@ -26,6 +26,7 @@ import (
 	"github.com/orbit/realtime/transport/hub"
 	"github.com/orbit/realtime/transport/poll"
 	"github.com/orbit/realtime/transport/presence"
+	"github.com/orbit/realtime/transport/relay"
 	"github.com/orbit/realtime/transport/ws"
 )
 
@@ -59,6 +60,8 @@ type App struct {
 
 	store    *store.Store
 	unlock   func() error
+	nodeID   string // of this run of the process
+	relay    *relay.Relay
 	hub      *hub.Hub
 	presence *presence.Tracker
 	recorder *presence.Recorder
@@ -98,7 +101,7 @@ func New(cfg config.Config, options ...Option) (*App, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, projectors: handlers.Table(), ready: make(chan struct{})}
+	a := &App{cfg: cfg, nodeID: domain.NewID("node"), projectors: handlers.Table(), ready: make(chan struct{})}
 	LogTo(os.Stderr)(a)
 	for _, option := range options {
 		option(a)
@@ -156,7 +159,9 @@ func (a *App) Run(ctx context.Context) error {
 	if err := a.hub.Start(life); err != nil {
 		return errors.Join(err, a.closeStore())
 	}
+	a.relay.Start(life)
 	if err := a.pipeline.Start(life); err != nil {
+		a.relay.Stop()
 		a.hub.Stop()
 		return errors.Join(err, a.closeStore())
 	}
@@ -270,7 +275,7 @@ func visit(addr net.Addr) string {
 //  3. lanes end after the message in hand; what waits stays in the outbox
 //  4. sessions are drained at a paced rate, each told when to come back
 //  5. requests in flight end, listeners close
-//  6. hub and presence stop, without flipping anybody
+//  6. relay, hub and presence stop, without flipping anybody
 //  7. the database closes
 func (a *App) shutdown(end context.CancelFunc) error {
 	a.log.Info("shutting down", "timeout", a.cfg.ShutdownTimeout)
@@ -286,6 +291,7 @@ func (a *App) shutdown(end context.CancelFunc) error {
 	if err := a.public.Shutdown(ctx); err != nil {
 		errs = append(errs, a.public.Close())
 	}
+	a.relay.Stop()
 	a.hub.Stop()
 	a.presence.Stop()
 	a.recorder.Stop()

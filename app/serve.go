@@ -76,6 +76,7 @@ func (a *App) crash(end context.CancelFunc) error {
 	_ = a.pipeline.Stop(now) // it says that it could not finish: that is the point
 	a.sockets.Close()
 	a.polls.Close()
+	a.relay.Stop()
 	a.hub.Stop()
 	a.presence.Stop()
 	a.recorder.Stop()

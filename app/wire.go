@@ -32,12 +32,15 @@ func (a *App) wire() error {
 	cookies := auth.NewCookieSessions(a.store.Reader(), auth.CookieConfig{Secure: cfg.CookieSecure == "always"})
 	admission := auth.NewAdmission(cookies, a.store.Reader(), auth.AdmissionConfig{Origins: origins, MaxRooms: cfg.MaxRooms})
 
+	if err := a.wireRelay(); err != nil {
+		return err
+	}
 	entries := through(a, hub.Log(a.store), func(m Middle) func(hub.Log) hub.Log { return m.Log })
 	a.hub = hub.New(entries, auth.NewEntitlements(cookies, a.store.Reader()), hub.Config{
 		RingSize: cfg.RingSize, Heartbeat: cfg.Heartbeat,
 		MaxSessions: cfg.MaxSessions, MaxWorkspaceSessions: cfg.MaxWorkspaceSessions,
 		MaxUserSessions: cfg.MaxUserSessions, MaxRooms: cfg.MaxRooms,
-		Observer: a.meters, Logger: a.log,
+		Observer: a.meters, Logger: a.log, Relay: a.relay,
 	})
 	flips := through(a, presence.Broadcaster(a.hub), func(m Middle) func(presence.Broadcaster) presence.Broadcaster { return m.Presence })
 	a.presence = presence.New(flips, cfg.PresenceGrace)
@@ -46,7 +49,7 @@ func (a *App) wire() error {
 
 	type projectors = map[domain.EventType]domain.Projector
 	table := through(a, a.projectors, func(m Middle) func(projectors) projectors { return m.Projectors })
-	relay := through(a, a.relay, func(m Middle) func(func([]domain.Appended)) func([]domain.Appended) { return m.Relay })
+	relay := through(a, a.appended, func(m Middle) func(func([]domain.Appended)) func([]domain.Appended) { return m.Relay })
 	a.pipeline, err = pipeline.New(a.store, table, pipeline.Config{
 		Lanes:          cfg.Lanes,
 		OnAppended:     relay,
@@ -111,13 +114,6 @@ func (a *App) seed(ctx context.Context) error {
 		return nil
 	}
 	return a.commands().SeedDemo(ctx)
-}
-
-// relay carries what was appended to the hub: in process, a function call.
-func (a *App) relay(appended []domain.Appended) {
-	for _, entries := range appended {
-		a.hub.Deliver(entries)
-	}
 }
 
 // raw hands gin's request to a transport that streams, without gin's help.

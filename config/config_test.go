@@ -66,6 +66,7 @@ func TestSources(t *testing.T) {
 			"ORBIT_HEARTBEAT":       "30s",
 			"ORBIT_ALLOWED_ORIGINS": "https://a.example,https://b.example:8443",
 			"DATABASE_URL":          "postgres://orbit:s3cret@db/orbit",
+			"NATS_URL":              "nats://orbit:s3cret@a:4222,nats://t0ken@b",
 		},
 		"--heartbeat=40s", "--no-migrate", "--demo", "--addr", ":9000")
 	require.NoError(t, err)
@@ -86,6 +87,7 @@ func TestSources(t *testing.T) {
 	require.Equal(t, line{"24h", config.FromDefault}, got["ORBIT_LOG_MAX_AGE"])
 	require.Equal(t, line{"https://a.example,https://b.example:8443", config.FromEnv}, got["ORBIT_ALLOWED_ORIGINS"])
 	require.Equal(t, line{"postgres://orbit:*****@db/orbit", config.FromEnv}, got["DATABASE_URL"])
+	require.Equal(t, line{"nats://*****@a:4222,nats://*****@b", config.FromEnv}, got["NATS_URL"])
 	require.Equal(t, []string{"https://a.example", "https://b.example:8443"}, c.AllowedOrigins)
 
 	var table bytes.Buffer
@@ -140,6 +142,10 @@ func TestValidateNamesTheVariableAndTheMend(t *testing.T) {
 		{func(c *config.Config) { c.DatabaseURL = "" }, "DATABASE_URL (--database-url): is empty; use postgres://"},
 		{func(c *config.Config) { c.DatabaseURL = "mysql://db/orbit" }, `there is no database "mysql"`},
 		{func(c *config.Config) { c.DatabaseURL = "host=db dbname=orbit" }, "is a list of keywords"},
+		{func(c *config.Config) { c.NatsURL = "127.0.0.1:4222" }, "NATS_URL (--nats-url): is not a"},
+		{func(c *config.Config) { c.NatsURL = "nats://a:4222, nats://" }, "NATS_URL (--nats-url): is not a NATS URL; use nats://host:4222"},
+		{func(c *config.Config) { c.NatsCert = "/cert" }, "NATS_KEY (--nats-key): a client certificate and its key go together"},
+		{func(c *config.Config) { c.NatsPrefix = "a.>" }, `NATS_PREFIX (--nats-prefix): "a.>" can't begin a subject`},
 		{func(c *config.Config) { c.DatabaseURL = "postgres://" }, "DATABASE_URL (--database-url): names no database; use postgres://"},
 		{func(c *config.Config) { c.DatabaseURL = "postgres://orbit:s3cret@db/" }, "names no database"},
 		{func(c *config.Config) { c.DatabaseURL = "postgres://orbit:100%@db/orbit" }, "percent-encoded"},

@@ -175,6 +175,8 @@ func (f field) text(v reflect.Value) string {
 			return ""
 		case f.secret == "true":
 			return mask(value)
+		case f.secret == "users":
+			return maskUsers(value)
 		case f.secret == "url":
 			return maskPath(value)
 		case f.secret == "all":
@@ -223,4 +225,21 @@ func mask(dsn string) string {
 		}
 	}
 	return passwords.ReplaceAllString(dsn, "${1}*****")
+}
+
+// maskUsers hides whatever stands before the host of each URL: for NATS a lone
+// user is a token.
+func maskUsers(list string) string {
+	urls := strings.Split(list, ",")
+	for i, text := range urls {
+		u, err := url.Parse(strings.TrimSpace(text))
+		switch {
+		case err != nil:
+			urls[i] = "(not a URL)"
+		case u.User != nil:
+			u.User = url.User("*****")
+			urls[i] = strings.Replace(u.String(), "%2A%2A%2A%2A%2A", "*****", 1)
+		}
+	}
+	return strings.Join(urls, ",")
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +40,15 @@ func (c Config) Validate() error {
 	}
 	if mend := checkDatabaseURL(c.DatabaseURL); mend != "" {
 		complain("DATABASE_URL", "%s", mend)
+	}
+	if mend := checkNATSURL(c.NatsURL); mend != "" {
+		complain("NATS_URL", "%s", mend)
+	}
+	if (c.NatsCert == "") != (c.NatsKey == "") {
+		complain("NATS_KEY", "a client certificate and its key go together; set NATS_CERT and NATS_KEY, or neither")
+	}
+	if !natsPrefix.MatchString(c.NatsPrefix) {
+		complain("NATS_PREFIX", "%q can't begin a subject; use letters, digits, dashes and underscores, in parts separated by dots", c.NatsPrefix)
 	}
 	for _, origin := range c.AllowedOrigins {
 		if mend := checkOrigin(origin); mend != "" {
@@ -175,6 +185,26 @@ func checkDatabaseURL(dsn string) string {
 		return fmt.Sprintf("there is no database %q; %s", scheme, mend)
 	case !isURL && (strings.Contains(dsn, "host=") || strings.Contains(dsn, "dbname=")):
 		return "is a list of keywords; " + mend
+	}
+	return ""
+}
+
+var natsPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// checkNATSURL looks at each of the URLs; none is fine.
+func checkNATSURL(list string) string {
+	const mend = "use nats://host:4222 or tls://host:4222, several separated by commas"
+	if list == "" {
+		return ""
+	}
+	for text := range strings.SplitSeq(list, ",") {
+		u, err := url.Parse(strings.TrimSpace(text))
+		switch {
+		case err != nil:
+			return "is not a URL (a password with special characters must be percent-encoded); " + mend
+		case !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) || u.Hostname() == "":
+			return "is not a NATS URL; " + mend
+		}
 	}
 	return ""
 }

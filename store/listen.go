@@ -25,11 +25,28 @@ const AnyLane = -1
 // fn(AnyLane) each time it has connected, for what went unheard. Its own
 // process's Notify is heard as well. On SQLite it only waits for ctx.
 func (s *Store) Listen(ctx context.Context, fn func(lane int)) error {
+	connected := func(up bool) {
+		if up {
+			fn(AnyLane)
+		}
+	}
+	return s.ListenTo(ctx, notifyChannel, connected, func(payload string) {
+		if lane, err := strconv.Atoi(payload); err == nil {
+			fn(lane)
+		}
+	})
+}
+
+// ListenTo calls fn with each payload sent to a channel, until ctx ends, and
+// returns ctx's error. It has a connection of its own, which LISTEN needs for
+// as long as it shall last; connected is told when that is there and when it
+// broke. On SQLite it only waits for ctx.
+func (s *Store) ListenTo(ctx context.Context, channel string, connected func(up bool), fn func(payload string)) error {
 	wait := listenBackoff
 	for s.dialect.name == Postgres && ctx.Err() == nil {
-		connected := s.listenOnce(ctx, fn)
-		if connected {
+		if s.listenOnce(ctx, channel, connected, fn) {
 			wait = listenBackoff
+			connected(false)
 		}
 		select {
 		case <-ctx.Done():
@@ -43,7 +60,7 @@ func (s *Store) Listen(ctx context.Context, fn func(lane int)) error {
 
 // listenOnce listens until the connection fails or ctx ends, and reports
 // whether there was a connection at all.
-func (s *Store) listenOnce(ctx context.Context, fn func(lane int)) (connected bool) {
+func (s *Store) listenOnce(ctx context.Context, channel string, connected func(up bool), fn func(payload string)) (was bool) {
 	conf := s.locks.postgres.Copy()
 	conf.RuntimeParams["application_name"] = "orbit listen"
 	c, err := pgx.ConnectConfig(ctx, conf)
@@ -55,10 +72,10 @@ func (s *Store) listenOnce(ctx context.Context, fn func(lane int)) (connected bo
 		defer cancel()
 		_ = c.Close(ctx) // nothing is left to be said on it
 	}()
-	if _, err := c.Exec(ctx, "LISTEN "+notifyChannel); err != nil {
+	if _, err := c.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
 		return false
 	}
-	fn(AnyLane)
+	connected(true)
 	for {
 		silent, cancel := context.WithTimeout(ctx, listenPing)
 		n, err := c.WaitForNotification(silent)
@@ -66,9 +83,7 @@ func (s *Store) listenOnce(ctx context.Context, fn func(lane int)) (connected bo
 		cancel()
 		switch {
 		case err == nil:
-			if lane, err := strconv.Atoi(n.Payload); err == nil {
-				fn(lane)
-			}
+			fn(n.Payload)
 		case ctx.Err() != nil || !timedOut:
 			return true
 		default:
@@ -84,13 +99,22 @@ func (s *Store) listenOnce(ctx context.Context, fn func(lane int)) (connected bo
 	}
 }
 
-// Notify wakes other processes that hold these lanes, all with one statement:
-// NOTIFY takes a lock that serializes commits, so it is kept out of the
-// publishing transactions. No-op on SQLite.
+// Notify wakes other processes that hold these lanes.
 func (s *Store) Notify(ctx context.Context, lanes []int) error {
-	if s.dialect.name != Postgres || len(lanes) == 0 {
+	payloads := make([]string, len(lanes))
+	for i, lane := range lanes {
+		payloads[i] = strconv.Itoa(lane)
+	}
+	return s.NotifyOn(ctx, notifyChannel, payloads)
+}
+
+// NotifyOn sends payloads (each below 8,000 bytes) to a channel, all with one
+// statement: NOTIFY takes a lock that serializes commits, so it is kept out of
+// the publishing transactions. No-op on SQLite.
+func (s *Store) NotifyOn(ctx context.Context, channel string, payloads []string) error {
+	if s.dialect.name != Postgres || len(payloads) == 0 {
 		return nil
 	}
-	_, err := s.autocommit().exec(ctx, `SELECT pg_notify($1, lane::text) FROM unnest($2::int[]) lane`, notifyChannel, lanes)
+	_, err := s.autocommit().exec(ctx, `SELECT pg_notify($1, payload) FROM unnest($2::text[]) payload`, channel, payloads)
 	return err
 }

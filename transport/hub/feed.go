@@ -70,6 +70,18 @@ func (f *feed) deliver(a domain.Appended) {
 	}
 }
 
+// advanced applies a hint without entries.
+func (f *feed) advanced(p domain.Position) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case !f.loaded:
+		f.missed = true
+	case p.Epoch != f.epoch || p.Offset > f.ring.head:
+		f.refresh()
+	}
+}
+
 // apply appends the entries that continue the head, and reports whether there
 // was no gap before them. With f.mu held.
 func (f *feed) apply(entries []domain.Entry) bool {

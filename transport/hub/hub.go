@@ -56,6 +56,14 @@ type Presence interface {
 	View(workspaceID string, fn func(online []string))
 }
 
+// Relay brings hints from other nodes, for the workspaces that are followed: a
+// node follows those it has tabs of. Package relay implements it. Called under
+// the hub's lock: neither may block, nor call the hub.
+type Relay interface {
+	Follow(workspaceID string)
+	Unfollow(workspaceID string)
+}
+
 // Config has the hub's limits. Zero values mean the defaults.
 type Config struct {
 	RingSize             int           // entries kept at least per active workspace (default 1024)
@@ -69,6 +77,7 @@ type Config struct {
 	MaxRooms             int           // per session (default 50)
 	Logger               *slog.Logger  // default slog.Default()
 	Observer             Observer      // default: nobody
+	Relay                Relay         // default: there is one node
 }
 
 func (c Config) withDefaults() Config {
@@ -84,6 +93,9 @@ func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Observer == nil {
 		c.Observer = deaf{}
+	}
+	if c.Relay == nil {
+		c.Relay = alone{}
 	}
 	return c
 }
@@ -105,6 +117,8 @@ type Hub struct {
 	blind    bool // the last safety read failed; safetyRead's own
 	failures int  // failed re-checks in a row; recheck's own
 
+	missed chan struct{} // holds a token when the safety read shall come now
+
 	mu       sync.Mutex // guards what follows
 	feeds    map[string]*feed
 	users    map[string]int // sessions per user
@@ -117,7 +131,7 @@ type Hub struct {
 func New(log Log, ent Entitlements, cfg Config) *Hub {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Hub{
-		log: log, ent: ent, cfg: cfg.withDefaults(), presence: nobody{},
+		log: log, ent: ent, cfg: cfg.withDefaults(), presence: nobody{}, missed: make(chan struct{}, 1),
 		ctx: ctx, cancel: cancel,
 		feeds: map[string]*feed{}, users: map[string]int{}, counts: map[Transport]int{},
 	}
@@ -132,7 +146,7 @@ func (h *Hub) Start(ctx context.Context) error {
 	context.AfterFunc(ctx, h.cancel)
 	h.spawn(func() { h.every(h.cfg.Heartbeat/buckets, h.beat) })
 	h.spawn(func() { h.every(h.cfg.Heartbeat/buckets, h.recheck) })
-	h.spawn(func() { h.every(h.cfg.SafetyRead, h.safetyRead) })
+	h.spawn(h.watchLogs)
 	return nil
 }
 
@@ -176,6 +190,23 @@ func (h *Hub) every(interval time.Duration, fn func()) {
 func (h *Hub) Deliver(a domain.Appended) {
 	if f := h.feed(a.WorkspaceID); f != nil {
 		f.deliver(a)
+	}
+}
+
+// Advanced takes the hint that a workspace's log has grown to p, without the
+// entries: they are read, unless they are here already.
+func (h *Hub) Advanced(workspaceID string, p domain.Position) {
+	if f := h.feed(workspaceID); f != nil {
+		f.advanced(p)
+	}
+}
+
+// Missed takes the hint that hints were lost: the safety read comes now rather
+// than at its time. It doesn't block.
+func (h *Hub) Missed() {
+	select {
+	case h.missed <- struct{}{}:
+	default: // one is coming
 	}
 }
 
@@ -243,3 +274,9 @@ type nobody struct{}
 func (nobody) Join(_, _, _ string)                  {}
 func (nobody) Leave(_, _, _ string, _ bool)         {}
 func (nobody) View(_ string, fn func(ids []string)) { fn(nil) }
+
+// alone is the relay of a hub that was given none.
+type alone struct{}
+
+func (alone) Follow(string)   {}
+func (alone) Unfollow(string) {}

@@ -85,6 +85,7 @@ func (h *Hub) admit(o Options) (*Session, error) {
 	if f == nil {
 		f = newFeed(h, o.WorkspaceID)
 		h.feeds[o.WorkspaceID] = f
+		h.cfg.Relay.Follow(o.WorkspaceID)
 	}
 	s := &Session{
 		feed: f, id: domain.NewID("s"), identity: o.Identity, transport: o.Transport,

@@ -7,6 +7,30 @@ import (
 	"github.com/orbit/realtime/domain"
 )
 
+// missedPause is the least time between two safety reads that Missed asks for:
+// ten thousand workspaces that are followed in a row are a handful of reads.
+const missedPause = 50 * time.Millisecond
+
+// watchLogs runs the safety read at its pace, and when Missed asks for it.
+func (h *Hub) watchLogs() {
+	ticker := time.NewTicker(max(h.cfg.SafetyRead, time.Millisecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-ticker.C:
+		case <-h.missed:
+			select {
+			case <-h.ctx.Done():
+				return
+			case <-time.After(missedPause):
+			}
+		}
+		h.safetyRead()
+	}
+}
+
 // safetyRead compares every active feed with the log's state, in one query, and
 // lets those that fell behind (or were reset) read. It is what makes a lost
 // hint cost latency only. It also drops feeds that nobody came back to.
@@ -66,6 +90,7 @@ func (h *Hub) active() []*feed {
 	for id, f := range h.feeds {
 		if f.refs == 0 && time.Since(f.idleSince) >= h.cfg.Linger {
 			delete(h.feeds, id)
+			h.cfg.Relay.Unfollow(id)
 			dropped = append(dropped, f)
 			continue
 		}
