@@ -23,12 +23,12 @@ export function App() {
         </nav>
         <ThemeToggle />
       </header>
-      <div className="hero">
+      <section className="hero" aria-label="What this is">
         <h1>Every open tab shows what the database says. Try to make one miss something.</h1>
         <p>
           Two people, two tabs, one workspace. Each command below is a real transaction; each button breaks something for real.
         </p>
-      </div>
+      </section>
       <Counter />
       <main>
         <Controls />

