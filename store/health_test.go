@@ -93,5 +93,5 @@ func TestHealthNamesTheBackendThatBlocks(t *testing.T) {
 
 	_, err = other.Exec(ctx, "ROLLBACK")
 	require.NoError(t, err)
-	<-done // it may have run out of patience meanwhile
+	_ = <-done // it may have run out of patience meanwhile
 }

@@ -150,7 +150,7 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	read, write := io.Pipe()
 	w := &pipedAnswer{header: http.Header{}, body: write, begun: make(chan struct{})}
 	go func() {
-		defer write.Close()
+		defer func() { _ = write.Close() }()
 		t.handler.ServeHTTP(w, r)
 		w.WriteHeader(http.StatusOK)
 	}()

@@ -65,7 +65,7 @@ func (c benchFanoutCmd) Run(ctx context.Context, con console) error {
 		}
 	}
 	if c.SVG != "" {
-		if err := os.WriteFile(c.SVG, report.plot(), 0o644); err != nil { //nolint:gosec // a plot is for everybody
+		if err := os.WriteFile(c.SVG, report.plot(), 0o644); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (c benchYardstickCmd) Run(ctx context.Context) error {
 		return err
 	}
 	server := &http.Server{Handler: &bench.Yardstick{EventBytes: c.EventBytes}, ReadHeaderTimeout: 5 * time.Second}
-	defer context.AfterFunc(ctx, func() { server.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(l); ctx.Err() == nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func (s *Session) observe(written []handout, now time.Time) {
 
 // note keeps an entry that is being handed out for settle. With f.mu held.
 func (s *Session) note(e *entry) {
-	s.inFlight = append(s.inFlight, handout{e.tally, e.tally.offset > s.replayTo})
+	s.inFlight = append(s.inFlight, handout{e.tally, e.offset > s.replayTo})
 }
 
 // EntryWrites sums the sessions of one transport that an entry was written to.
