@@ -36,8 +36,13 @@ func (f filterForm) Get(name string) string { return f.Values.Get(name) }
 // Has reports whether a filter has that value.
 func (f filterForm) Has(name, value string) bool { return slices.Contains(f.Values[name], value) }
 
-// Query is the filter as a query string, for links.
-func (f filterForm) Query() string { return f.Values.Encode() }
+// Operate is a link to the form for an operation on what the filter selects. It
+// is whole, for a template would escape the parts of a query.
+func (f filterForm) Operate(kind string) string {
+	values := maps.Clone(f.Values)
+	values.Set("kind", kind)
+	return "/ops/operations/new?" + values.Encode()
+}
 
 // With is a link to the same list with another value of one filter.
 func (f filterForm) With(name, value string) string {

@@ -23,7 +23,7 @@ func newQuery(values url.Values, known []string) *query {
 	q := &query{values: values}
 	for name := range values {
 		if !slices.Contains(known, name) {
-			q.fail(name, "unknown parameter; known are: %s", strings.Join(known, ", "))
+			q.fail(name, "unknown parameter %q; known are: %s", name, strings.Join(known, ", "))
 		}
 	}
 	return q

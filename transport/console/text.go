@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -57,8 +58,19 @@ func showJSON(raw json.RawMessage) shown {
 	if len(raw) > 4*maxShown || json.Indent(&b, raw, "", "  ") != nil {
 		return show(string(raw))
 	}
-	return show(b.String())
+	return show(unescaped.ReplaceAllStringFunc(b.String(), func(escape string) string {
+		if plain, ok := plainEscapes[escape]; ok {
+			return plain
+		}
+		return escape // a backslash that is escaped itself
+	}))
 }
+
+// Go escapes in JSON what could end a script of HTML; people needn't see it so.
+var (
+	unescaped    = regexp.MustCompile(`\\\\|\\u003[ce]|\\u0026`)
+	plainEscapes = map[string]string{`\u003c`: "<", `\u003e`: ">", `\u0026`: "&"}
+)
 
 // short cuts a text to one line of n characters.
 func short(n int, s string) string {

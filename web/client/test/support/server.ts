@@ -75,6 +75,11 @@ export class Server {
     }
   }
 
+  /** Changes settings, for the next start. */
+  set(env: Record<string, string>): void {
+    Object.assign(this.env, env);
+  }
+
   /** As a crash: no goodbye, no close frame. */
   kill(): Promise<void> {
     return this.#end("SIGKILL");
