@@ -111,9 +111,9 @@ func (r *round) leave() []*tab {
 		if t.quiet {
 			continue
 		}
-		last := t.members[len(t.members)-1]
+		leaver := t.members[2+r.index%(len(t.members)-2)] // the first two have several tabs
 		for _, tb := range r.tabsOf(t) {
-			if tb.who == last {
+			if tb.who == leaver {
 				tb.close()
 				gone = append(gone, tb)
 			}

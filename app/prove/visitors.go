@@ -18,7 +18,7 @@ func (w *writer) visits(ctx, life context.Context) {
 		w.n++
 		w.doors(ctx)
 		v := *w.tenant.visitors[n%len(w.tenant.visitors)]
-		if !w.visit(ctx, life, &v, n) || !sleep(ctx, around(w.dice, time.Second)) {
+		if !w.visit(ctx, life, &v, n) || !sleep(ctx, around(w.dice, time.Second/2)) {
 			return
 		}
 	}
@@ -39,10 +39,10 @@ func (w *writer) visit(ctx, life context.Context, v *person, n int) bool {
 			tb.forged = domain.Position{Epoch: w.run.epochs[w.tenant.id], Offset: before / 2}.String()
 		}
 	})
-	sleep(ctx, around(w.dice, 4*time.Second))
+	sleep(ctx, around(w.dice, 2*time.Second))
 	// The end of a run doesn't spare anybody: who came is removed.
 	gone := w.remove(context.WithoutCancel(ctx), v)
-	for end := time.Now().Add(10 * time.Second); gone && time.Now().Before(end) && !tb.isGone(); {
+	for end := time.Now().Add(3 * time.Second); gone && time.Now().Before(end) && !tb.isGone(); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return ctx.Err() == nil

@@ -28,7 +28,7 @@ type Violation struct {
 	Invariant string        `json:"invariant"`
 	Workspace string        `json:"workspace,omitempty"` // slug
 	Client    string        `json:"client,omitempty"`
-	At        time.Duration `json:"at"` // since the round began; 0: of the whole round
+	At        time.Duration `json:"atNs"` // since the round began; 0: of the whole round
 	Detail    string        `json:"detail"`
 }
 

@@ -181,10 +181,10 @@ type Fault struct {
 
 // Vitals are a server process's resources, at rest.
 type Vitals struct {
-	PID        int
-	At         time.Duration
-	Clients    int // connected
-	Goroutines int // 0: not known
-	Files      int
-	MemoryKB   int64
+	PID        int           `json:"pid"`
+	At         time.Duration `json:"atNs"` // since the round began
+	Clients    int           `json:"clients"`
+	Goroutines int           `json:"goroutines"` // 0: not known
+	Files      int           `json:"files"`
+	MemoryKB   int64         `json:"memoryKB"` // resident
 }
