@@ -93,5 +93,7 @@ func TestHealthNamesTheBackendThatBlocks(t *testing.T) {
 
 	_, err = other.Exec(ctx, "ROLLBACK")
 	require.NoError(t, err)
-	_ = <-done // it may have run out of patience meanwhile
+	if err := <-done; err != nil {
+		t.Log("it ran out of patience meanwhile:", err)
+	}
 }
