@@ -21,11 +21,11 @@ async function open({ browser, server }: World, colorScheme: "light" | "dark" = 
   return page;
 }
 
-const connected = (page: Page, which: "left" | "right", transport: string) =>
+const connected = (page: Page, which: "left" | "right", transport: string, timeout?: number) =>
   eventually(async () => {
     const text = await side(page, which).locator(".status-place").innerText();
     expect(text).toMatch(new RegExp(`^Live\\s+${transport}`));
-  });
+  }, timeout);
 
 /** The numbers of the counter, by their labels. */
 async function figures(page: Page): Promise<Record<string, number>> {
@@ -77,13 +77,14 @@ test("the buttons for the network change the transport, and back", async ({ worl
     [/^Buffer SSE/, "Long poll"],
   ] as const) {
     await press(left, button);
-    await connected(page, "left", transport);
+    // A transport that has worked before is given up after three failures, with growing pauses in between.
+    await connected(page, "left", transport, 45_000);
     await role(left, "Gus Guest").selectOption(transport === "SSE" ? "admin" : "guest");
     await press(left, button);
   }
   await connected(page, "right", "WebSocket"); // it isn't concerned
   await expectAllArrived(page, 2);
-});
+}, 120_000);
 
 test("an orderly restart: both sides come back, and go on", async ({ world }) => {
   const page = await open(world);
