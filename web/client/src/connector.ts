@@ -321,14 +321,15 @@ export class Connector implements ConnectionOwner {
   async #investigate(connection: Connection | null, signal: AbortSignal): Promise<Verdict> {
     const failures = (this.#failures[this.#index] ?? 0) + (connection ? 1 : 0);
     this.#failures[this.#index] = failures;
-    const limit = this.#proven.has(this.#next) ? MAX_FAILURES : 1;
+    // One that isn't even live again is sooner taken for blocked than one that breaks off.
+    const limit = this.#proven.has(this.#next) ? (connection?.live ? MAX_FAILURES : MAX_FAILURES - 1) : 1;
     if (connection?.live && failures < limit) return { then: "retry" };
     try {
       const { clock, openTimeoutMs, fetch } = this.o;
       const url = this.o.url("probe", {});
       const verdict = await within(clock, openTimeoutMs, signal, (aborted) => probe(url, fetch, aborted));
       const blocked = verdict.then === "fallback" && connection && failures >= limit;
-      return verdict.then === "fallback" && !blocked ? { then: "retry" } : verdict;
+      return verdict.then === "fallback" && !blocked ? { then: "retry", soon: true } : verdict;
     } catch {
       return { then: "retry" };
     }
@@ -342,7 +343,7 @@ export class Connector implements ConnectionOwner {
   }
 
   #retry(verdict: Verdict & { then: "retry" }, info: StatusInfo): void {
-    const backoff = this.#backoff();
+    const backoff = verdict.soon ? this.o.random() * MIN_BACKOFF_MS : this.#backoff();
     const delayMs = Math.min(MAX_DELAY_MS, verdict.delayMs ?? (verdict.atLeastMs ?? 0) + backoff);
     this.#wakeable = verdict.delayMs === undefined && verdict.atLeastMs === undefined;
     this.#waiting = this.o.clock.setTimeout(() => void this.#begin(), delayMs);

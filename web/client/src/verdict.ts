@@ -5,8 +5,11 @@ import type { End } from "./transports/transport.js";
 
 /** What to do when a connection is over. */
 export type Verdict =
-  /** Come back after `delayMs`, or after `atLeastMs` and jitter, or after jitter alone. */
-  | { readonly then: "retry"; readonly delayMs?: number; readonly atLeastMs?: number }
+  /**
+   * Come back after `delayMs`, or after `atLeastMs` and jitter, or after jitter
+   * alone: a little, if `soon`, for the server has just said that all is well.
+   */
+  | { readonly then: "retry"; readonly delayMs?: number; readonly atLeastMs?: number; readonly soon?: boolean }
   /** The server is there, but this transport doesn't reach it: try the next one. */
   | { readonly then: "fallback" }
   /** Nobody is signed in, or not as a member: both look the same from outside. */

@@ -251,3 +251,18 @@ test("a base URL's path is kept everywhere, and what is remembered is remembered
   }
   expect(storage.items.size).toBe(3);
 });
+
+test("one that worked and hangs from now on is given up in seconds, not after a growing backoff", async () => {
+  // A network that begins to swallow WebSockets: two silences of 8 s, for the
+  // first may be an accident, and next to nothing between them.
+  const h = harness();
+  await h.live();
+  await h.clock.advance(10_000);
+  h.link.end({ code: 1006 }); // after a stable time: no failure of the transport
+  await h.clock.advance(500);
+  expect(names(h)).toEqual(["websocket", "websocket"]);
+  await h.clock.advance(8000 + 500);
+  expect(names(h)).toEqual(["websocket", "websocket", "websocket"]);
+  await h.clock.advance(8000);
+  expect(names(h)).toEqual(["websocket", "websocket", "websocket", "sse"]);
+});

@@ -103,6 +103,6 @@ export function applySnapshot(state: State, snapshot: Snapshot): void {
   state.subscription.replace(snapshot.subscription);
   state.rooms.replace(snapshot.rooms);
   state.presence.replace(snapshot.presence);
-  state.stale.replace(snapshot.stale);
+  state.stale.replace(snapshot.stale ?? []); // a server of before had none
   for (const { id } of snapshot.rooms) state.messages.reopen(id);
 }
