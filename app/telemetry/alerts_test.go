@@ -55,7 +55,7 @@ func newReceiver(t *testing.T) *receiver {
 		w.WriteHeader(r.status)
 	}))
 	t.Cleanup(func() {
-		r.Server.Close()
+		r.Close()
 		http.DefaultClient.CloseIdleConnections()
 	})
 	return r
@@ -282,7 +282,7 @@ func TestTheDatabaseIsAway(t *testing.T) {
 // The URL is a secret: no error may hold it.
 func TestNoErrorHoldsTheWebhook(t *testing.T) {
 	r := newReceiver(t)
-	r.Server.Close()
+	r.Close()
 	for _, target := range []string{r.URL + "/T000/secret", "http://bad host/secret"} {
 		hook := newWebhook(target, "", "n1", "v1")
 		err := hook.post(t.Context(), newLocalAlert(AlertAge, time.Now(), AlertBody{}))
