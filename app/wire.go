@@ -84,7 +84,7 @@ func (a *App) wire() error {
 		Sessions: cookies, Cookies: cookies, Origins: origins,
 		Online:      a.presence.Online,
 		OnSignedOut: func(id string) { a.hub.CloseAuthSession(id, domain.CloseUnauthenticated) },
-		Demo:        cfg.Demo, MaxBodyBytes: int64(cfg.MaxBodyBytes),
+		Demo:        cfg.Demo, MaxBodyBytes: int64(cfg.MaxBodyBytes), CommandsPerSecond: cfg.CommandsPerSecond,
 	}).Register(engine)
 	engine.GET("/v1/ws", raw(a.sockets.Handle))
 	engine.GET("/v1/sse", raw(events.Handle))
@@ -158,14 +158,35 @@ func (a *App) waiting(ctx context.Context) (int64, error) {
 	return waiting, err
 }
 
-// server has the limits of every listener. Bodies and answers have deadlines of
-// their own, set where they are read and written: one for the whole connection
-// would end every stream.
+// bodyWait bounds how long a request's body may take, and answerWait a request
+// from its headers to the answer's last byte, unless its handler knows better.
+// net/http's own timeouts would end every stream.
+const bodyWait, answerWait = 10 * time.Second, 30 * time.Second
+
+// server has the limits of every listener.
 func server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           impatient(h),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}
+}
+
+// impatient gives every request a deadline. Handlers that read a body or write
+// a stream set nearer ones; but net/http reads what a handler has left of a body
+// before it lets an answer out, so without this a body that never comes would
+// hold a connection and its goroutine forever, even at an address that is none.
+// net/http lifts both after the answer.
+func impatient(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn := http.NewResponseController(w)
+		_ = conn.SetWriteDeadline(time.Now().Add(answerWait)) // no connection: nothing to limit
+		// Without a body net/http is reading ahead already, and would take a
+		// deadline for the client's end.
+		if r.Body != http.NoBody {
+			_ = conn.SetReadDeadline(time.Now().Add(bodyWait))
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -26,7 +26,7 @@ type Config struct {
 	AdminTokens    []string `group:"Listeners" env:"ORBIT_ADMIN_TOKENS" placeholder:"NAME:ROLE:TOKEN" secret:"true" help:"Operators that may use the console and the admin API, each name:role:token. The role is viewer (reads, payloads masked) or operator (acts); the token has 16 characters or more. Empty: nobody, or on a loopback address with the demo, whoever reaches it."`
 	AdminHosts     []string `group:"Listeners" env:"ORBIT_ADMIN_HOSTS" placeholder:"HOST" help:"Names, such as ops.example.com, by which a proxy on this machine forwards operators to a loopback admin address. Empty: loopback names alone."`
 	AllowedOrigins []string `group:"Listeners" env:"ORBIT_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins, such as https://app.example.com, whose pages may connect with cookies. Empty: the server's own origin alone."`
-	CookieSecure   string   `group:"Listeners" env:"ORBIT_COOKIE_SECURE" default:"auto" choices:"auto|always" help:"Whether the session cookie is for https alone. auto: when the request came over https. Behind a proxy that ends TLS, use always."`
+	CookieSecure   string   `group:"Listeners" env:"ORBIT_COOKIE_SECURE" default:"auto" choices:"auto|always" help:"Whether session cookies are for https and this host alone, by the name __Host-…. auto: when the request came over https. Behind a proxy that ends TLS, use always."`
 
 	DatabaseURL string `group:"Database" env:"DATABASE_URL" default:"orbit.db" secret:"true" help:"postgres://user:password@host/database, or the path of a SQLite file."`
 	DBMaxConns  int    `group:"Database" env:"ORBIT_DB_MAX_CONNS" default:"20" range:"4..1000" help:"Open connections to PostgreSQL at most. SQLite ignores it."`
@@ -66,6 +66,7 @@ type Config struct {
 	MaxBodyBytes         int `group:"Limits" env:"ORBIT_MAX_BODY_BYTES" default:"65536" range:"1024..16777216" help:"Bytes in the body of a request at most."`
 	MaxMessageBytes      int `group:"Limits" env:"ORBIT_MAX_MESSAGE_BYTES" default:"4096" range:"256..1048576" help:"Bytes in one WebSocket message from a client at most."`
 	MessagesPerSecond    int `group:"Limits" env:"ORBIT_MESSAGES_PER_SECOND" default:"20" range:"1..10000" help:"WebSocket messages a second from one session at most."`
+	CommandsPerSecond    int `group:"Limits" env:"ORBIT_COMMANDS_PER_SECOND" default:"100" range:"1..100000" help:"Commands a second of one user on this node at most; twice as many at once."`
 
 	Node       string        `group:"Telemetry" env:"ORBIT_NODE" default:"" help:"Name of this node, for operators. Empty: host name and process id."`
 	Traces     int           `group:"Telemetry" env:"ORBIT_TRACES" default:"1000000" range:"0..100000000" help:"Of how many events, up to ORBIT_LOG_MAX_AGE, the way is remembered: when, by which node, to how many tabs. 0 remembers none."`

@@ -193,6 +193,7 @@ func (e *environment) newServer() (*process, error) {
 		"ORBIT_DRAIN=500ms",
 		"ORBIT_LOG_LEVEL=warn",
 		"ORBIT_MAX_USER_SESSIONS=100000",
+		"ORBIT_COMMANDS_PER_SECOND=100000",
 	}, e.log)
 }
 
@@ -203,7 +204,7 @@ func Settings(c config.Config) config.Config {
 	c.PresenceGrace, c.PollLease = grace, pollLease
 	c.RetryBudget, c.HandlerTimeout = 200*time.Millisecond, 500*time.Millisecond
 	c.DedupeWindow, c.LogMaxEntries = time.Hour, 1_000_000
-	c.MaxUserSessions = 100_000
+	c.MaxUserSessions, c.CommandsPerSecond = 100_000, 100_000
 	return c
 }
 

@@ -52,6 +52,9 @@ type Config struct {
 	Demo bool
 	// MaxBodyBytes bounds a request's body (default 65,536).
 	MaxBodyBytes int64
+	// CommandsPerSecond bounds the state-changing requests of one user, sustained
+	// (default 100); CommandBurst those at once (default twice that).
+	CommandsPerSecond, CommandBurst int
 	// ReadTimeout bounds how long a body may take to arrive (default 10 s).
 	ReadTimeout time.Duration
 	// WriteTimeout bounds a request from its headers to the answer's last byte,
@@ -62,6 +65,7 @@ type Config struct {
 // API serves the routes of the table.
 type API struct {
 	Config
+	pace *pace
 }
 
 // New makes an API.
@@ -72,13 +76,19 @@ func New(cfg Config) *API {
 	if cfg.MaxBodyBytes <= 0 {
 		cfg.MaxBodyBytes = 64 << 10
 	}
+	if cfg.CommandsPerSecond <= 0 {
+		cfg.CommandsPerSecond = 100
+	}
+	if cfg.CommandBurst <= 0 {
+		cfg.CommandBurst = 2 * cfg.CommandsPerSecond
+	}
 	if cfg.ReadTimeout <= 0 {
 		cfg.ReadTimeout = 10 * time.Second
 	}
 	if cfg.WriteTimeout <= 0 {
 		cfg.WriteTimeout = 30 * time.Second
 	}
-	return &API{cfg}
+	return &API{cfg, newPace(cfg.CommandsPerSecond, cfg.CommandBurst)}
 }
 
 // Register mounts every route on the engine.

@@ -35,7 +35,6 @@ type handler func(r request) error
 func (a *API) serve(route Route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Header("Cache-Control", "no-store")
-		c.Header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		if err := a.run(c, route); err != nil {
 			problem.Write(c.Writer, c.Request, err)
 		}
@@ -55,6 +54,11 @@ func (a *API) run(c *gin.Context, route Route) error {
 	if route.Needs != NeedsDemo {
 		var err error
 		if r.who, err = a.Sessions.Authenticate(r.ctx(), c.Request); err != nil {
+			return err
+		}
+	}
+	if route.Method != http.MethodGet {
+		if err := a.pace.allow(r.who.UserID); err != nil {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ func TestSnapshot(t *testing.T) {
 		for key := range a.body {
 			keys = append(keys, key)
 		}
-		require.ElementsMatch(s, []string{"position", "workspace", "me", "members", "roles", "teams", "subscription", "rooms", "presence"}, keys)
+		require.ElementsMatch(s, []string{"position", "workspace", "me", "members", "roles", "teams", "subscription", "rooms", "presence", "stale"}, keys)
 		require.Equal(s, map[string]any{"memberId": s.expand("{member:guest}")}, a.body["me"])
 		require.Equal(s, []any{s.expand("{member:admin}")}, a.body["presence"])
 		require.Len(s, a.body["members"], 3)
@@ -29,7 +29,7 @@ func TestSnapshot(t *testing.T) {
 		// Nothing of what is there but empty may be null.
 		s.online = nil
 		a = s.ask("owner", "GET", "/v1/workspaces/globex/snapshot", "")
-		for _, list := range []string{"teams", "rooms", "presence"} {
+		for _, list := range []string{"teams", "rooms", "presence", "stale"} {
 			require.Equal(s, []any{}, a.body[list], list)
 		}
 	})

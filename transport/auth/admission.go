@@ -40,6 +40,8 @@ func NewAdmission(sessions Sessions, read domain.Reader, cfg AdmissionConfig) *A
 // returns the options to register with; Transport and the callbacks are the
 // caller's to set. It decides in this order:
 //
+//   - a request with a body is CodeInvalid: it may be one that never comes, and
+//     net/http wants it read before a stream begins;
 //   - a query over 4096 bytes is CodeTooLarge, a malformed one CodeInvalid;
 //   - a foreign Origin is CodeForbidden;
 //   - no sign-in session, an ended one, an unknown workspace and somebody
@@ -51,6 +53,9 @@ func NewAdmission(sessions Sessions, read domain.Reader, cfg AdmissionConfig) *A
 // system.resync. Other errors come from below; a transient one means that
 // admission can't be decided now.
 func (a *Admission) Admit(r *http.Request) (hub.Options, error) {
+	if r.ContentLength != 0 {
+		return hub.Options{}, domain.Errorf(domain.CodeInvalid, "a request for a connection has no body")
+	}
 	if len(r.URL.RawQuery) > maxQueryLength {
 		return hub.Options{}, domain.Errorf(domain.CodeTooLarge, "the query is longer than %d bytes", maxQueryLength)
 	}

@@ -34,8 +34,15 @@ type Sessions interface {
 	Live(ctx context.Context, ids []string) (map[string]bool, error)
 }
 
-// CookieName is the cookie that carries the session's token.
-const CookieName = "orbit_session"
+// CookieName is the cookie that carries the session's token over plain HTTP;
+// SecureCookieName is its name over https. A browser takes a cookie of the name
+// __Host-… from this very host alone and over https alone (RFC 6265bis, section
+// 4.1.3.2): a neighbour under the same domain, or somebody on the wire, can't
+// slip a visitor a session of theirs.
+const (
+	CookieName       = "orbit_session"
+	SecureCookieName = "__Host-" + CookieName
+)
 
 // maxTokenLength bounds what is hashed, in bytes; our tokens have 43.
 const maxTokenLength = 256
@@ -51,8 +58,9 @@ type CookieSessions struct {
 
 // CookieConfig adjusts CookieSessions.
 type CookieConfig struct {
-	// Secure marks the cookie Secure even if the request came over plain HTTP,
-	// as it does behind a proxy that ends TLS. Default false: only with TLS.
+	// Secure takes every request for one over https, and the cookie of that name
+	// alone, as is right behind a proxy that ends TLS. Default false: only
+	// requests that came over TLS.
 	Secure bool
 	// Now is the clock (default time.Now).
 	Now func() time.Time
@@ -72,7 +80,7 @@ func notSignedIn() error {
 
 // Authenticate implements Sessions.
 func (s *CookieSessions) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {
-	cookie, err := r.Cookie(CookieName)
+	cookie, err := r.Cookie(s.name(r))
 	if err != nil || cookie.Value == "" || len(cookie.Value) > maxTokenLength {
 		return Identity{}, notSignedIn()
 	}
@@ -120,10 +128,20 @@ func (s *CookieSessions) Clear(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, s.cookie(r, "", time.Unix(1, 0), -1))
 }
 
+// overTLS tells how the browser that sent r got here, as far as we know.
+func (s *CookieSessions) overTLS(r *http.Request) bool { return s.secure || r.TLS != nil }
+
+func (s *CookieSessions) name(r *http.Request) string {
+	if s.overTLS(r) {
+		return SecureCookieName
+	}
+	return CookieName
+}
+
 func (s *CookieSessions) cookie(r *http.Request, value string, expires time.Time, maxAge int) *http.Cookie {
 	return &http.Cookie{
-		Name: CookieName, Value: value, Path: "/", Expires: expires, MaxAge: maxAge,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.secure || r.TLS != nil,
+		Name: s.name(r), Value: value, Path: "/", Expires: expires, MaxAge: maxAge,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.overTLS(r),
 	}
 }
 

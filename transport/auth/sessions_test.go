@@ -102,8 +102,14 @@ func TestCookies(t *testing.T) {
 
 	overTLS := requestWith()
 	overTLS.TLS = &tls.ConnectionState{}
-	require.True(t, issue(sessions, overTLS).Secure)
-	require.True(t, issue(auth.NewCookieSessions(nil, auth.CookieConfig{Secure: true}), requestWith()).Secure)
+	behindProxy := auth.NewCookieSessions(nil, auth.CookieConfig{Secure: true})
+	for _, cookie := range []*http.Cookie{issue(sessions, overTLS), issue(behindProxy, requestWith())} {
+		require.Equal(t, "__Host-orbit_session", cookie.Name)
+		// Browsers refuse a __Host- cookie unless all three hold.
+		require.True(t, cookie.Secure)
+		require.Equal(t, "/", cookie.Path)
+		require.Empty(t, cookie.Domain)
+	}
 
 	w := httptest.NewRecorder()
 	sessions.Clear(w, requestWith())
@@ -111,6 +117,40 @@ func TestCookies(t *testing.T) {
 	require.Empty(t, cleared.Value)
 	require.Negative(t, cleared.MaxAge)
 	require.Equal(t, "/", cleared.Path)
+}
+
+// A neighbour, evil.example.com, can give a visitor of app.example.com a cookie
+// for all of example.com; it can't give it the name __Host-…, and so the other
+// name must be worth nothing over https.
+func TestOnlyTheHostsOwnCookieCountsOverTLS(t *testing.T) {
+	world := transporttest.NewReader()
+	plain := world.SignIn("owner", time.Now().Add(time.Hour))
+	own := &http.Cookie{Name: auth.SecureCookieName, Value: plain.Value}
+	for name, tc := range map[string]struct {
+		secure, tls bool
+		cookie      *http.Cookie
+		signedIn    bool
+	}{
+		"plain name over http":           {false, false, plain, true},
+		"host's name over http":          {false, false, own, false},
+		"plain name over https":          {false, true, plain, false},
+		"host's name over https":         {false, true, own, true},
+		"plain name behind such a proxy": {true, false, plain, false},
+		"host's name behind the proxy":   {true, false, own, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := requestWith(tc.cookie)
+			if tc.tls {
+				r.TLS = &tls.ConnectionState{}
+			}
+			_, err := auth.NewCookieSessions(world, auth.CookieConfig{Secure: tc.secure}).Authenticate(t.Context(), r)
+			if tc.signedIn {
+				require.NoError(t, err)
+			} else {
+				require.Equal(t, domain.CodeUnauthenticated, domain.CodeOf(err))
+			}
+		})
+	}
 }
 
 func TestNewToken(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // Decode reads the body into v: one JSON object of at most max bytes, with no
-// field that v doesn't know, and nothing after it. Errors:
+// field that v doesn't know, none twice, and nothing after it. Errors:
 // problem.CodeUnsupportedMediaType, CodeTooLarge, CodeInvalid with Field where
 // a field is to blame.
 func Decode(w http.ResponseWriter, r *http.Request, max int64, v any) error {
@@ -45,7 +46,7 @@ func Decode(w http.ResponseWriter, r *http.Request, max int64, v any) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return domain.Errorf(domain.CodeInvalid, "there is something after the JSON object")
 	}
-	return nil
+	return checkNames(body, reflect.TypeOf(v))
 }
 
 // malformed says in our words what encoding/json found.

@@ -17,8 +17,12 @@ import (
 )
 
 // cookieName carries a console session. Cookies know no ports: it must not be
-// taken for the one of a product on the same host.
-const cookieName = "orbit_ops"
+// taken for the one of a product on the same host. Over https it is the host's
+// own, which no neighbour under the same domain can set.
+const (
+	cookieName       = "orbit_ops"
+	secureCookieName = "__Host-" + cookieName
+)
 
 // maxTokenLength bounds what is hashed, in bytes.
 const maxTokenLength = 256

@@ -132,6 +132,8 @@ func (c *Console) only(role Role, next http.Handler) http.Handler {
 			problem.Write(w, r, err)
 			return
 		}
+		// A profile takes as long as it was asked to.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		next.ServeHTTP(w, r)
 	})
 }

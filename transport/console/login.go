@@ -72,7 +72,7 @@ func (l *login) ended(now time.Time) bool {
 
 // find returns the session of a request, or nil.
 func (s *logins) find(r *http.Request) *login {
-	cookie, err := r.Cookie(cookieName)
+	cookie, err := r.Cookie(s.name(r))
 	if err != nil || len(cookie.Value) > maxTokenLength {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (s *logins) find(r *http.Request) *login {
 
 // end forgets the session of a request.
 func (s *logins) end(w http.ResponseWriter, r *http.Request) {
-	if cookie, err := r.Cookie(cookieName); err == nil {
+	if cookie, err := r.Cookie(s.name(r)); err == nil {
 		s.mu.Lock()
 		delete(s.byHash, sha256.Sum256([]byte(cookie.Value)))
 		s.mu.Unlock()
@@ -96,9 +96,18 @@ func (s *logins) end(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, s.cookie(r, "", -1))
 }
 
+func (s *logins) overTLS(r *http.Request) bool { return s.secure || r.TLS != nil }
+
+func (s *logins) name(r *http.Request) string {
+	if s.overTLS(r) {
+		return secureCookieName
+	}
+	return cookieName
+}
+
 func (s *logins) cookie(r *http.Request, value string, maxAge int) *http.Cookie {
 	return &http.Cookie{
-		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: s.secure || r.TLS != nil,
+		Name: s.name(r), Value: value, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: s.overTLS(r),
 	}
 }

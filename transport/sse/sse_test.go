@@ -379,6 +379,7 @@ func TestIdleHTTP2Stream(t *testing.T) {
 	front := httptest.NewUnstartedServer(http.HandlerFunc(server.Handle))
 	front.EnableHTTP2 = true
 	front.StartTLS()
+	world.Cookie.Name = auth.SecureCookieName
 	r := &rig{World: world, front: front, client: front.Client()}
 	t.Cleanup(func() {
 		front.CloseClientConnections()

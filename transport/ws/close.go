@@ -16,8 +16,10 @@ import (
 
 const (
 	// closeWait is how long an ending connection may take to write what it
-	// has in flight and the close frame. A reader that is slower is cut.
-	closeWait = 250 * time.Millisecond
+	// has in flight and the close frame. A reader that is slower is cut. A
+	// quarter of a second was too short for readers who do read, on a machine
+	// with more to do than it can.
+	closeWait = time.Second
 	// echoWait is how long the client may take to answer our close frame.
 	echoWait = time.Second
 	// maxDrain bounds what is read, and thrown away, of an oversized message.

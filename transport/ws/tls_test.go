@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/orbit/realtime/domain"
+	"github.com/orbit/realtime/transport/auth"
 	"github.com/orbit/realtime/transport/hub"
 	"github.com/orbit/realtime/transport/transporttest"
 	"github.com/orbit/realtime/transport/ws"
@@ -25,6 +26,7 @@ func TestTLS(t *testing.T) {
 	world := transporttest.New(t, hub.Config{})
 	server := ws.New(world.Hub, world.Admission, ws.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	front := httptest.NewTLSServer(http.HandlerFunc(server.Handle))
+	world.Cookie.Name = auth.SecureCookieName
 	t.Cleanup(func() { server.Close(); front.Close(); front.Client().CloseIdleConnections() })
 	r := &rig{World: world, server: server, url: front.URL + "/v1/ws"}
 
