@@ -79,20 +79,20 @@ type plantedBug struct {
 }
 
 var plantedBugs = []plantedBug{
-	{order: "drop every=60", found: check.Complete},
-	{order: "swap every=60", found: check.Ordered},
-	{order: "repeat every=10", found: check.Once},
-	{order: "leak every=60", found: check.Isolated},
-	{order: "phantom every=60", found: check.Phantom},
+	{order: "drop every=25", found: check.Complete},
+	{order: "swap every=25", found: check.Ordered},
+	{order: "repeat every=6", found: check.Once},
+	{order: "leak every=25", found: check.Isolated},
+	{order: "phantom every=25", found: check.Phantom},
 	{order: "removed", found: check.Isolated},
 	{order: "offline", found: check.Presence},
-	{order: "dedupe every=60", found: check.Complete},
-	{order: "silent every=60", found: check.Complete},
+	{order: "dedupe every=25", found: check.Complete},
+	{order: "silent every=25", found: check.Complete},
 	{order: "expire", found: check.Complete, nemesis: "partition", config: func(c *config.Config) { c.RingSize = 16 }},
 }
 
 // The checker is checked: each mistake is planted in a server of its own, and
-// found for what it is. They are rare: one event in sixty, of some hundred.
+// found for what it is. They are rare: one event in twenty-five, of some hundred.
 func TestEveryPlantedBugIsFound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
@@ -104,7 +104,7 @@ func TestEveryPlantedBugIsFound(t *testing.T) {
 	outcomes := make([]outcome, len(plantedBugs))
 	// Side by side: they wait most of the time.
 	var running errgroup.Group
-	running.SetLimit(5)
+	running.SetLimit(4)
 	for i, bug := range plantedBugs {
 		s, dsn, points := server(t, bug.config)
 		require.NoError(t, points.Order("bug "+bug.order))
