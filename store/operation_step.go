@@ -94,18 +94,36 @@ func (st *step) load(ctx context.Context, id string) error {
 // settle notes the outcome of requeued items. Whoever requeued one again after
 // it had failed did so because it had failed.
 func (st *step) settle(ctx context.Context) error {
-	_, err := st.exec(ctx, `UPDATE operation_items AS i SET at = $2,
-			state = CASE
+	settled, err := many(ctx, st.conn, func(scan scanner) (outcome []any, err error) {
+		var n int
+		var state, detail string
+		err = scan(&n, &state, &detail)
+		return []any{n, state, detail, 0}, err
+	}, `SELECT i.n, CASE
 				WHEN p.id IS NULL OR p.state = 'discarded' THEN 'skipped'
 				WHEN p.state IN ('healed', 'superseded') THEN 'succeeded'
 				ELSE 'failed' END,
-			detail = CASE
+			CASE
 				WHEN p.id IS NULL THEN 'the message is gone'
 				WHEN p.state IN ('healed', 'superseded', 'discarded') THEN p.state
 				ELSE substr(p.error, 1, 500) END
-		FROM operation_items j LEFT JOIN poison p ON p.id = j.poison_id
-		WHERE i.operation_id = $1 AND i.state = 'inFlight' AND j.operation_id = $1 AND j.state = 'inFlight' AND j.n = i.n
-			AND (p.id IS NULL OR p.state <> 'requeued' OR p.requeues > j.requeues)`, st.op.ID, micros(st.now))
+		FROM operation_items i LEFT JOIN poison p ON p.id = i.poison_id
+		WHERE i.operation_id = $1 AND i.state = 'inFlight'
+			AND (p.id IS NULL OR p.state <> 'requeued' OR p.requeues > i.requeues)`, st.op.ID)
+	if err != nil || len(settled) == 0 {
+		return err
+	}
+	return st.write(ctx, settled)
+}
+
+// write sets items to n, state, detail and requeues. It is an upsert, of rows
+// that are all there, because either engine finds their keys one by one then,
+// and doesn't go through the table for each.
+func (st *step) write(ctx context.Context, items [][]any) error {
+	_, err := st.exec(ctx, `INSERT INTO operation_items (operation_id, n, poison_id, fingerprint, state, detail, requeues, at)
+		SELECT $2, CAST(value->>0 AS INT), '', '', value->>1, value->>2, CAST(value->>3 AS INT), CAST($3 AS BIGINT) FROM `+st.d.rows+` WHERE true
+		ON CONFLICT (operation_id, n) DO UPDATE SET state = excluded.state, detail = excluded.detail,
+			requeues = excluded.requeues, at = excluded.at`, toJSON(items), st.op.ID, micros(st.now))
 	return err
 }
 
@@ -262,10 +280,7 @@ func (st *step) note(ctx context.Context, items []item, fit []domain.Poison, don
 		}
 		rows[i] = []any{it.n, string(domain.ItemSkipped), detail, 0}
 	}
-	if _, err := st.exec(ctx, `UPDATE operation_items SET state = r.state, detail = r.detail, requeues = r.requeues, at = $3
-		FROM (SELECT CAST(value->>0 AS INT) AS n, value->>1 AS state, value->>2 AS detail, CAST(value->>3 AS INT) AS requeues FROM `+st.d.rows+`) r
-		WHERE operation_items.operation_id = $2 AND operation_items.n = r.n`,
-		toJSON(rows), st.op.ID, micros(st.now)); err != nil {
+	if err := st.write(ctx, rows); err != nil {
 		return err
 	}
 	if state == domain.ItemInFlight {

@@ -117,14 +117,16 @@ func (s *Store) fingerprintPoison(ctx context.Context) error {
 		if err != nil || len(old) == 0 {
 			return err
 		}
-		rows := make([][]any, len(old))
-		for i, p := range old {
-			fingerprint, where := domain.Fingerprint(p.Projector, p.ErrorClass, p.Stack, p.Error)
-			rows[i] = []any{p.ID, fingerprint, where, domain.AggregateOf(p.Event.Type)}
-		}
-		if _, err := s.autocommit().exec(ctx, `UPDATE poison SET fingerprint = f.fingerprint, place = f.place, kind = f.kind
-			FROM (SELECT value->>0 AS id, value->>1 AS fingerprint, value->>2 AS place, value->>3 AS kind FROM `+s.dialect.rows+`) f
-			WHERE poison.id = f.id`, toJSON(rows)); err != nil {
+		if err := s.inTx(ctx, func(c conn) error {
+			for _, p := range old {
+				fingerprint, where := domain.Fingerprint(p.Projector, p.ErrorClass, p.Stack, p.Error)
+				if _, err := c.exec(ctx, `UPDATE poison SET fingerprint = $2, place = $3, kind = $4 WHERE id = $1`,
+					p.ID, fingerprint, where, domain.AggregateOf(p.Event.Type)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
 			return err
 		}
 	}
