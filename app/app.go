@@ -14,6 +14,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/orbit/realtime/app/cluster"
 	"github.com/orbit/realtime/app/demo"
 	"github.com/orbit/realtime/app/telemetry"
 	"github.com/orbit/realtime/config"
@@ -62,6 +63,7 @@ type App struct {
 	unlock   func() error
 	nodeID   string // of this run of the process
 	relay    *relay.Relay
+	cluster  *cluster.Cluster
 	hub      *hub.Hub
 	presence *presence.Tracker
 	recorder *presence.Recorder
@@ -160,7 +162,13 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(err, a.closeStore())
 	}
 	a.relay.Start(life)
+	if err := a.cluster.Start(life); err != nil {
+		a.relay.Stop()
+		a.hub.Stop()
+		return errors.Join(err, a.closeStore())
+	}
 	if err := a.pipeline.Start(life); err != nil {
+		a.cluster.Stop()
 		a.relay.Stop()
 		a.hub.Stop()
 		return errors.Join(err, a.closeStore())
@@ -201,15 +209,7 @@ func (a *App) prepare(ctx context.Context) error {
 	if err := a.wire(); err != nil {
 		return err
 	}
-	if err := a.seed(ctx); err != nil {
-		return err
-	}
-	online, err := a.store.OnlineMembers(ctx)
-	if err != nil {
-		return err
-	}
-	a.presence.Restore(online)
-	return nil
+	return a.seed(ctx)
 }
 
 // open takes the database: lock, schema, lanes, and a look at the logs.
@@ -217,7 +217,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	if a.unlock, err = store.LockFile(a.cfg.DatabaseURL); err != nil {
 		return err
 	}
-	if a.store, err = store.Open(ctx, store.Config{DSN: a.cfg.DatabaseURL, MaxConns: a.cfg.DBMaxConns, Node: a.node()}); err != nil {
+	if a.store, err = store.Open(ctx, store.Config{DSN: a.cfg.DatabaseURL, MaxConns: a.cfg.DBMaxConns, Node: a.node(), NodeID: a.nodeID}); err != nil {
 		return err
 	}
 	if a.cfg.Migrate {
@@ -272,7 +272,8 @@ func visit(addr net.Addr) string {
 //
 //  1. /readyz says no, so that no balancer sends newcomers
 //  2. new sessions are refused (503, Retry-After)
-//  3. lanes end after the message in hand; what waits stays in the outbox
+//  3. lanes end after the message in hand, and other nodes take them; what waits
+//     stays in the outbox
 //  4. sessions are drained at a paced rate, each told when to come back
 //  5. requests in flight end, listeners close
 //  6. relay, hub and presence stop, without flipping anybody
@@ -284,6 +285,7 @@ func (a *App) shutdown(end context.CancelFunc) error {
 
 	a.serving.Store(false)
 	a.hub.Refuse()
+	a.cluster.Retire()
 	errs := []error{a.pipeline.Stop(ctx)}
 	a.hub.Drain(ctx, a.cfg.Drain)
 	a.sockets.Close()
@@ -295,6 +297,7 @@ func (a *App) shutdown(end context.CancelFunc) error {
 	a.hub.Stop()
 	a.presence.Stop()
 	a.recorder.Stop()
+	a.cluster.Stop()
 	if err := a.admin.Shutdown(ctx); err != nil {
 		errs = append(errs, a.admin.Close())
 	}

@@ -25,7 +25,7 @@ func (a *App) wireConsole() error {
 		operators[i] = console.NewOperator(o.Name, console.Role(o.Role), o.Token)
 	}
 	ports := databasePorts(a.store, a.projectors, a.cfg.HandlerTimeout)
-	ports.Monitor, ports.Tracer, ports.Sessions = a.monitor, a.tracer, a.hub
+	ports.Monitor, ports.Tracer, ports.Sessions = a.monitor, a.tracer, sessions{a.hub, a}
 	product := ""
 	if a.cfg.Demo {
 		product = visit(a.publicListener.Addr())

@@ -1,17 +1,38 @@
 package app
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/orbit/realtime/app/cluster"
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/store"
 	"github.com/orbit/realtime/transport/hub"
+	"github.com/orbit/realtime/transport/presence"
 	"github.com/orbit/realtime/transport/relay"
 )
 
 var (
-	_ relay.Notifier = (*store.Store)(nil)
-	_ relay.Receiver = hearing{}
-	_ hub.Relay      = (*relay.Relay)(nil)
+	_ relay.Notifier   = (*store.Store)(nil)
+	_ relay.Receiver   = hearing{}
+	_ hub.Relay        = (*relay.Relay)(nil)
+	_ cluster.Database = (*store.Store)(nil)
+	_ cluster.Presence = (*presence.Tracker)(nil)
 )
+
+// Commands to every node.
+const (
+	commandSignedOut  = "signed-out" // of a sign-in session
+	commandDisconnect = "disconnect" // a session
+)
+
+// commandPatience bounds the writing of one.
+const commandPatience = 3 * time.Second
+
+// beatInterval is between two heartbeats of a node.
+const beatInterval = time.Second
 
 // wireRelay chooses what carries hints to other nodes: NATS where there is one,
 // else the database that they share. A SQLite file has one node.
@@ -37,6 +58,50 @@ func (a *App) wireRelay() error {
 	return nil
 }
 
+// wireCluster makes this node's view of the others, when hub and presence are
+// there.
+func (a *App) wireCluster() {
+	a.recorder = presence.NewRecorder(a.presence, a.store, a.nodeID, a.relay.Presence, a.log)
+	a.cluster = cluster.New(a.store, a.presence, cluster.Config{
+		Self: store.Node{
+			ID: a.nodeID, Name: a.node(), Build: Build(), Catalog: domain.CatalogHash(), StartedAt: time.Now(),
+		},
+		Lease: a.cfg.NodeLease, Interval: beatInterval,
+		// Who comes back on another node at the end of the grace is on record,
+		// and read by everybody, within three heartbeats.
+		PresenceLease: a.cfg.PresenceGrace + 3*beatInterval,
+		Stats:         a.nodeStats, OnCommand: a.obey, OnRejoined: a.recorder.Rewrite, Logger: a.log,
+	})
+}
+
+// laneQuota is this node's share of the lanes: of a SQLite file, all.
+func (a *App) laneQuota() func() int {
+	if a.store.Dialect() != store.Postgres {
+		return nil
+	}
+	return func() int { return a.cluster.LaneQuota(a.store.Lanes()) }
+}
+
+// nodeStats is what a node tells operators on others.
+type nodeStats struct {
+	Sessions map[hub.Transport]int `json:"sessions"`
+	Lanes    []int                 `json:"lanes"`
+}
+
+func (a *App) nodeStats() string {
+	stats := nodeStats{Sessions: a.hub.Stats().Sessions, Lanes: []int{}}
+	for _, lane := range a.pipeline.Status() {
+		if lane.Owned {
+			stats.Lanes = append(stats.Lanes, lane.Lane)
+		}
+	}
+	data, err := json.Marshal(stats)
+	if err != nil {
+		panic(err) // numbers
+	}
+	return string(data)
+}
+
 // appended takes what a lane of this node committed, to the tabs here and on
 // other nodes.
 func (a *App) appended(all []domain.Appended) {
@@ -46,11 +111,62 @@ func (a *App) appended(all []domain.Appended) {
 	a.relay.Appended(all)
 }
 
+// signedOut ends the sessions of a sign-in here at once, and on the other nodes
+// by a command. If that can't be written, their re-checks find out.
+func (a *App) signedOut(authSessionID string) {
+	a.hub.CloseAuthSession(authSessionID, domain.CloseUnauthenticated)
+	if err := a.command(commandSignedOut, authSessionID); err != nil {
+		a.log.Warn("other nodes can't be told of a sign-out; their next re-check finds it", "error", err)
+	}
+}
+
+func (a *App) command(kind, arg string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
+	defer cancel()
+	if err := a.cluster.Command(ctx, kind, arg); err != nil {
+		return err
+	}
+	a.relay.Command()
+	return nil
+}
+
+// obey carries out a command. Most concern sessions of other nodes.
+func (a *App) obey(c store.Command) {
+	switch c.Kind {
+	case commandSignedOut:
+		a.hub.CloseAuthSession(c.Arg, domain.CloseUnauthenticated)
+	case commandDisconnect:
+		_ = a.hub.Disconnect(c.Arg) // not here, or gone
+	default:
+		a.log.Debug("a command of a newer version", "kind", c.Kind)
+	}
+}
+
+// sessions are this node's for operators, who may end any node's.
+type sessions struct {
+	*hub.Hub
+	app *App
+}
+
+// Disconnect implements console.Sessions.
+func (s sessions) Disconnect(id string) error {
+	err := s.Hub.Disconnect(id)
+	if domain.CodeOf(err) != domain.CodeNotFound {
+		return err
+	}
+	for _, n := range s.app.cluster.Nodes() {
+		if n.ID != s.app.nodeID && hub.OfNode(id, n.ID) {
+			return s.app.command(commandDisconnect, id)
+		}
+	}
+	return fmt.Errorf("on no node: %w", err)
+}
+
 // hearing takes what other nodes say to the parts it concerns.
 type hearing struct{ *App }
 
 func (h hearing) Appended(a domain.Appended)                     { h.hub.Deliver(a) }
 func (h hearing) Advanced(workspaceID string, p domain.Position) { h.hub.Advanced(workspaceID, p) }
-func (h hearing) Presence([]domain.NodePresence)                 {}
-func (h hearing) Commanded()                                     {}
-func (h hearing) Missed()                                        { h.hub.Missed() }
+func (h hearing) Presence(changes []domain.NodePresence)         { h.cluster.Heard(changes) }
+func (h hearing) Commanded()                                     { h.cluster.Hint() }
+func (h hearing) Missed()                                        { h.hub.Missed(); h.cluster.Hint() }

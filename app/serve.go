@@ -80,6 +80,7 @@ func (a *App) crash(end context.CancelFunc) error {
 	a.hub.Stop()
 	a.presence.Stop()
 	a.recorder.Stop()
+	a.cluster.Stop()
 	a.stopWatch()
 	end()
 	return a.closeStore()

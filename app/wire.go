@@ -40,18 +40,19 @@ func (a *App) wire() error {
 		RingSize: cfg.RingSize, Heartbeat: cfg.Heartbeat,
 		MaxSessions: cfg.MaxSessions, MaxWorkspaceSessions: cfg.MaxWorkspaceSessions,
 		MaxUserSessions: cfg.MaxUserSessions, MaxRooms: cfg.MaxRooms,
-		Observer: a.meters, Logger: a.log, Relay: a.relay,
+		Observer: a.meters, Logger: a.log, Relay: a.relay, NodeID: a.nodeID,
 	})
 	flips := through(a, presence.Broadcaster(a.hub), func(m Middle) func(presence.Broadcaster) presence.Broadcaster { return m.Presence })
 	a.presence = presence.New(flips, cfg.PresenceGrace)
-	a.recorder = presence.NewRecorder(a.presence, a.store, a.log)
 	a.hub.SetPresence(a.presence)
+	a.wireCluster()
 
 	type projectors = map[domain.EventType]domain.Projector
 	table := through(a, a.projectors, func(m Middle) func(projectors) projectors { return m.Projectors })
 	relay := through(a, a.appended, func(m Middle) func(func([]domain.Appended)) func([]domain.Appended) { return m.Relay })
 	a.pipeline, err = pipeline.New(a.store, table, pipeline.Config{
 		Lanes:          cfg.Lanes,
+		LaneQuota:      a.laneQuota(),
 		OnAppended:     relay,
 		Concerns:       handlers.Concerns,
 		HandlerTimeout: cfg.HandlerTimeout,
@@ -83,7 +84,7 @@ func (a *App) wire() error {
 		Commands: a.commands(), Reader: a.store.Reader(), Directory: a.store,
 		Sessions: cookies, Cookies: cookies, Origins: origins,
 		Online:      a.presence.Online,
-		OnSignedOut: func(id string) { a.hub.CloseAuthSession(id, domain.CloseUnauthenticated) },
+		OnSignedOut: a.signedOut,
 		Demo:        cfg.Demo, MaxBodyBytes: int64(cfg.MaxBodyBytes), CommandsPerSecond: cfg.CommandsPerSecond,
 	}).Register(engine)
 	engine.GET("/v1/ws", raw(a.sockets.Handle))

@@ -32,12 +32,13 @@ type Config struct {
 	DBMaxConns  int    `group:"Database" env:"ORBIT_DB_MAX_CONNS" default:"20" range:"4..1000" help:"Open connections to PostgreSQL at most. SQLite ignores it."`
 	Migrate     bool   `group:"Database" env:"ORBIT_MIGRATE" default:"true" negatable:"" help:"Apply database migrations when the server starts."`
 
-	NatsURL         string `group:"Nodes" env:"NATS_URL" default:"" secret:"users" help:"NATS servers that carry hints between nodes, nats://user:password@host:4222, separated by commas (tls:// for TLS). Empty: PostgreSQL's LISTEN and NOTIFY carry them."`
-	NatsCredentials string `group:"Nodes" env:"NATS_CREDENTIALS" default:"" help:"Path of a NATS credentials file (JWT and nkey)."`
-	NatsCA          string `group:"Nodes" env:"NATS_CA" default:"" help:"Path of the CA certificates, PEM, that the NATS server's is checked against. Empty: the system's."`
-	NatsCert        string `group:"Nodes" env:"NATS_CERT" default:"" help:"Path of a client certificate for NATS, PEM. It needs NATS_KEY."`
-	NatsKey         string `group:"Nodes" env:"NATS_KEY" default:"" help:"Path of the client certificate's key, PEM."`
-	NatsPrefix      string `group:"Nodes" env:"NATS_PREFIX" default:"orbit" help:"First part of the NATS subjects. Products that share a NATS server have different ones."`
+	NodeLease       time.Duration `group:"Nodes" env:"ORBIT_NODE_LEASE" default:"5s" range:"2s..5m" help:"How long a node may show no sign of life before others take it for dead: its lanes are taken, and its members go offline unless they came back elsewhere (after the presence grace, if that is longer)."`
+	NatsURL         string        `group:"Nodes" env:"NATS_URL" default:"" secret:"users" help:"NATS servers that carry hints between nodes, nats://user:password@host:4222, separated by commas (tls:// for TLS). Empty: PostgreSQL's LISTEN and NOTIFY carry them."`
+	NatsCredentials string        `group:"Nodes" env:"NATS_CREDENTIALS" default:"" help:"Path of a NATS credentials file (JWT and nkey)."`
+	NatsCA          string        `group:"Nodes" env:"NATS_CA" default:"" help:"Path of the CA certificates, PEM, that the NATS server's is checked against. Empty: the system's."`
+	NatsCert        string        `group:"Nodes" env:"NATS_CERT" default:"" help:"Path of a client certificate for NATS, PEM. It needs NATS_KEY."`
+	NatsKey         string        `group:"Nodes" env:"NATS_KEY" default:"" help:"Path of the client certificate's key, PEM."`
+	NatsPrefix      string        `group:"Nodes" env:"NATS_PREFIX" default:"orbit" help:"First part of the NATS subjects. Products that share a NATS server have different ones."`
 
 	Lanes          int           `group:"Event bus" env:"ORBIT_LANES" default:"4" range:"1..64" help:"Strictly ordered shares of the outbox that are projected side by side. A workspace lives in one. The same on every node."`
 	HandlerTimeout time.Duration `group:"Event bus" env:"ORBIT_HANDLER_TIMEOUT" default:"5s" range:"10ms..5m" help:"How long one attempt to project an event may take."`

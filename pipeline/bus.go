@@ -25,8 +25,11 @@ type BusConfig struct {
 	// SafetyPoll is how long an idle lane sleeps at most (default 200 ms). It
 	// bounds what a lost wake-up costs.
 	SafetyPoll time.Duration
-	Observer   Observer     // default: nobody
-	Logger     *slog.Logger // default slog.Default
+	// LaneQuota is how many lanes of the outbox this process should hold; asked
+	// again and again. Default: all it can get.
+	LaneQuota func() int
+	Observer  Observer     // default: nobody
+	Logger    *slog.Logger // default slog.Default
 }
 
 func (c *BusConfig) setDefaults() {
@@ -51,6 +54,7 @@ type Bus struct {
 	cfg     BusConfig
 	logger  watermill.LoggerAdapter
 	notices *notices
+	share   *share
 
 	mu        sync.Mutex
 	consumers map[*consumer]struct{}
@@ -65,10 +69,20 @@ func NewBus(s *store.Store, cfg BusConfig) *Bus {
 	b := &Bus{
 		store: s, cfg: cfg, logger: watermillLogger(cfg.Logger),
 		notices:   newNotices(),
+		share:     newShare(cfg.LaneQuota),
 		consumers: make(map[*consumer]struct{}),
 	}
 	s.OnPublish(b.Wake)
 	return b
+}
+
+// shareOf is this process's share of a topic's lanes. Only the outbox's are
+// shared out.
+func (b *Bus) shareOf(topic string) *share {
+	if topic == store.Topic {
+		return b.share
+	}
+	return newShare(nil)
 }
 
 // Start begins to listen for, and to notify, other processes. It returns at

@@ -17,6 +17,10 @@ type Config struct {
 	// Lanes is how many lanes the outbox shall have (1 to 64). 0 keeps what the
 	// database is laid out for.
 	Lanes int
+	// LaneQuota is how many lanes this process should hold while others share the
+	// database; asked again and again. It gives up what it has too many between
+	// two batches. Default: all it can get.
+	LaneQuota func() int
 	// OnAppended is told of new log entries after their commit, in the order of
 	// each lane's commits. It must not block.
 	OnAppended func([]domain.Appended)

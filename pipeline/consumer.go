@@ -26,6 +26,7 @@ type consumer struct {
 	topic   string
 	lane    int
 	size    *batchSize
+	share   *share
 	trouble *trouble
 	woken   chan struct{} // holds one wake-up
 
@@ -45,6 +46,7 @@ func newConsumer(ctx context.Context, bus *Bus, topic string, lane int) *consume
 	c := &consumer{
 		executor: executor{bus.store}, bus: bus, topic: topic, lane: lane,
 		size:    newBatchSize(),
+		share:   bus.shareOf(topic),
 		trouble: newTrouble(bus.cfg.Logger.With("topic", topic, "lane", lane)),
 		woken:   make(chan struct{}, 1),
 		ctx:     ctx,
@@ -74,7 +76,7 @@ func (c *consumer) BeginTx(context.Context, *sql.TxOptions) (wsql.Tx, error) {
 func (c *consumer) begin() (*batch, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.work.Err() != nil || !c.owned() {
+	if c.work.Err() != nil || !c.owned() || c.surplus() {
 		c.leave()
 	}
 	if c.work.Err() != nil {
@@ -86,19 +88,37 @@ func (c *consumer) begin() (*batch, error) {
 	return c.current, nil
 }
 
+// surplus tells whether the lane belongs in another node's share, and counts it
+// out if so. The caller holds mu.
+func (c *consumer) surplus() bool {
+	cl := c.claim.Load()
+	if cl == nil || time.Since(cl.since) <= c.share.settle || !c.share.shed() {
+		return false
+	}
+	cl.shed = true
+	return true
+}
+
 // acquire asks for the lane until nobody else holds it, be it another
-// subscription of this process or another process.
+// subscription of this process or another process. A lane beyond this node's
+// share is asked for at leisure, so that those it belongs to are first.
 func (c *consumer) acquire() error {
-	for {
-		lock, err := c.tryLane()
-		if err != nil {
-			return fmt.Errorf("take lane %d: %w", c.lane, err)
-		}
-		if lock != nil {
-			c.mu.Lock()
-			c.claim.Store(&claim{lock})
-			c.mu.Unlock()
-			return nil
+	for turnedAway := time.Now(); ; {
+		if c.share.take(time.Since(turnedAway) > c.share.patience) {
+			turnedAway = time.Now()
+			lock, err := c.tryLane()
+			if lock == nil {
+				c.share.give()
+			}
+			if err != nil {
+				return fmt.Errorf("take lane %d: %w", c.lane, err)
+			}
+			if lock != nil {
+				c.mu.Lock()
+				c.claim.Store(&claim{LaneLock: lock, since: time.Now()})
+				c.mu.Unlock()
+				return nil
+			}
 		}
 		select {
 		case <-time.After(laneRetry/2 + rand.N(laneRetry)):
@@ -138,6 +158,9 @@ func (c *consumer) leaveIfIdle() {
 func (c *consumer) leave() {
 	if cl := c.claim.Swap(nil); cl != nil {
 		cl.Release()
+		if !cl.shed {
+			c.share.give()
+		}
 	}
 }
 
@@ -174,7 +197,11 @@ func (c *consumer) owned() bool {
 }
 
 // claim is the lane held.
-type claim struct{ store.LaneLock }
+type claim struct {
+	store.LaneLock
+	since time.Time
+	shed  bool // counted out of the share already
+}
 
 func (cl *claim) lost() bool {
 	select {

@@ -65,7 +65,7 @@ func New(s *store.Store, projectors map[domain.EventType]domain.Projector, cfg C
 	}
 	return &Pipeline{
 		store: s, projectors: maps.Clone(projectors), cfg: cfg,
-		bus:       NewBus(s, BusConfig{OnAppended: cfg.OnAppended, SafetyPoll: cfg.SafetyPoll, Observer: cfg.Observer, Logger: cfg.Logger}),
+		bus:       NewBus(s, BusConfig{LaneQuota: cfg.LaneQuota, OnAppended: cfg.OnAppended, SafetyPoll: cfg.SafetyPoll, Observer: cfg.Observer, Logger: cfg.Logger}),
 		retention: retention, operations: NewOperations(s, cfg.Logger),
 		runner: &runner{read: s.Reader(), logger: cfg.Logger},
 	}, nil

@@ -14,7 +14,9 @@ type dialect struct {
 	// lockUpdate and lockShare end a SELECT that locks its rows. SQLite has
 	// one writer at a time and needs neither.
 	lockUpdate, lockShare string
-	arrays                bool // lists are passed as arrays; as JSON otherwise
+	// now is the server's clock, in Unix microseconds.
+	now    string
+	arrays bool // lists are passed as arrays; as JSON otherwise
 }
 
 var (
@@ -24,10 +26,23 @@ var (
 		// NO KEY: rows that refer to this one can still be inserted.
 		lockUpdate: " FOR NO KEY UPDATE",
 		lockShare:  " FOR SHARE",
+		now:        "(extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT",
 		arrays:     true,
 	}
-	sqliteDialect = dialect{name: SQLite, rows: "json_each($1)"}
+	sqliteDialect = dialect{
+		name: SQLite,
+		rows: "json_each($1)",
+		now:  "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+	}
 )
+
+// boolean reads a JSON value's text as a truth value. SQLite gives 0 or 1.
+func (d dialect) boolean(text string) string {
+	if d.name == Postgres {
+		return "(" + text + ")::BOOLEAN"
+	}
+	return text
+}
 
 // in returns the condition that column is one of the values of parameter n,
 // which list made. The text doesn't depend on how many values there are, so

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,6 +103,7 @@ func (l *laneLock) Release()              { l.locks.release(l) }
 // session and may be taken twice by it, so held says what this Store has.
 type laneLocks struct {
 	postgres *pgx.ConnConfig // nil on SQLite
+	node     string          // id of the run; may be empty
 
 	mu     sync.Mutex
 	held   map[laneKey]*laneLock
@@ -132,7 +134,7 @@ func (l *laneLocks) lock(ctx context.Context, key laneKey) (got bool, err error)
 
 func (l *laneLocks) connect(ctx context.Context) error {
 	conf := l.postgres.Copy()
-	conf.RuntimeParams["application_name"] = "orbit lanes"
+	conf.RuntimeParams["application_name"] = laneSession(l.node)
 	session, err := pgx.ConnectConfig(ctx, conf)
 	if err != nil {
 		return err
@@ -141,6 +143,9 @@ func (l *laneLocks) connect(ctx context.Context) error {
 	go l.watch(session, l.stop)
 	return nil
 }
+
+// laneSession names the session that holds a node's lanes; see EvictLanes.
+func laneSession(nodeID string) string { return strings.TrimSpace("orbit lanes " + nodeID) }
 
 // watch pings the session, and declares the lanes lost when it doesn't answer.
 func (l *laneLocks) watch(session *pgx.Conn, stop chan struct{}) {

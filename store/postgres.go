@@ -25,6 +25,9 @@ var sessionDefaults = map[string]string{
 	// Whoever waits longer for a row gets "try later" rather than an answer at
 	// some time.
 	"lock_timeout": "3s",
+	// A node that hangs in the middle of a transaction keeps its locks from
+	// nobody for longer than this.
+	"idle_in_transaction_session_timeout": "10s",
 }
 
 // namesDatabase reports whether a PostgreSQL URL says which database it means.

@@ -49,6 +49,8 @@ type Config struct {
 	MaxConns int
 	// Node is what the lanes that this Store holds say of their owner.
 	Node string
+	// NodeID is the id of this run among the nodes; see Beat. Empty: it is none.
+	NodeID string
 	// MustExist refuses a SQLite file that isn't there instead of making it.
 	MustExist bool
 }
@@ -84,6 +86,7 @@ func DialectOf(dsn string) Dialect {
 // errors are for the operator: each names DATABASE_URL, and the mend.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{dsn: cfg.DSN, node: cfg.Node}
+	s.locks.node = cfg.NodeID
 	var err error
 	if DialectOf(cfg.DSN) == Postgres {
 		err = s.openPostgres(cfg)

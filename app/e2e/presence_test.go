@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/store"
 )
 
@@ -29,13 +28,19 @@ func (tb *tab) lived() int {
 	return tb.lives
 }
 
-// recordedOnline returns who a server that starts now would take for online.
-func recordedOnline(t *testing.T, dsn string) []domain.Presence {
+// recordedOnline returns the members who are on record as online on any node.
+func recordedOnline(t *testing.T, dsn string) map[string]bool {
 	s, err := store.Open(context.Background(), store.Config{DSN: dsn})
 	require.NoError(t, err)
 	defer s.Close()
-	online, err := s.OnlineMembers(context.Background())
+	changes, err := s.PresenceSince(context.Background(), "", nil)
 	require.NoError(t, err)
+	online := map[string]bool{}
+	for _, c := range changes {
+		if c.Online {
+			online[c.MemberID] = true
+		}
+	}
 	return online
 }
 

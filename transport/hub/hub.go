@@ -78,6 +78,7 @@ type Config struct {
 	Logger               *slog.Logger  // default slog.Default()
 	Observer             Observer      // default: nobody
 	Relay                Relay         // default: there is one node
+	NodeID               string        // of this run among the nodes; see OfNode
 }
 
 func (c Config) withDefaults() Config {

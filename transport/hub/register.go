@@ -88,7 +88,7 @@ func (h *Hub) admit(o Options) (*Session, error) {
 		h.cfg.Relay.Follow(o.WorkspaceID)
 	}
 	s := &Session{
-		feed: f, id: domain.NewID("s"), identity: o.Identity, transport: o.Transport,
+		feed: f, id: h.sessionID(), identity: o.Identity, transport: o.Transport,
 		onReady: o.OnReady, onClose: o.OnClose, openedAt: time.Now(),
 		outdated: o.Catalog != "" && o.Catalog != domain.CatalogHash(),
 		woken:    true, // no OnReady before the first call of Next

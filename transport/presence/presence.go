@@ -7,6 +7,10 @@
 //   - A session that dropped leaves a grace behind: until it ends, or a new
 //     session of that member takes it over, the member counts as online. The
 //     member goes offline when neither a session nor a grace is left.
+//   - On many nodes a member is online while they are on any. A tracker alone says
+//     who is online on its node, and knows of the others what they say of theirs;
+//     each tells its own tabs when the union flips. So nobody has to announce
+//     anything for others, and no tab hears a flip twice.
 //   - Broadcasts of one workspace go out in the order of the flips, and none can
 //     come between View's set and the end of its function.
 package presence
@@ -31,7 +35,7 @@ type Broadcaster interface {
 type Tracker struct {
 	broadcaster Broadcaster
 	grace       time.Duration
-	onFlip      func(domain.Presence) // see Recorder; called under the lock
+	onFlip      func(domain.Presence) // of this node's set: see Recorder; called under the lock
 	seed        maphash.Seed
 	shards      [shards]shard
 }
@@ -52,9 +56,13 @@ type workspace struct {
 }
 
 type member struct {
-	sessions []string
-	graces   []*grace // oldest first
+	sessions  []string
+	graces    []*grace         // oldest first
+	elsewhere map[string]int64 // version by node: other nodes that have the member in their set
 }
+
+// here tells whether the member is in this node's set.
+func (m *member) here() bool { return len(m.sessions) > 0 || len(m.graces) > 0 }
 
 // grace is the time in which a dropped session may come back.
 type grace struct{ timer *time.Timer }
@@ -75,16 +83,12 @@ func New(b Broadcaster, grace time.Duration) *Tracker {
 func (t *Tracker) Join(workspaceID, memberID, sessionID string) {
 	s := t.lock(workspaceID)
 	defer s.Unlock()
-	w := s.workspace(workspaceID)
-	m := w.members[memberID]
-	if m == nil {
-		m = &member{}
-		w.members[memberID] = m
-		w.flip(memberID, true)
-		t.broadcast(workspaceID, memberID, true)
-	}
+	m := t.enter(s, workspaceID, memberID)
 	if slices.Contains(m.sessions, sessionID) {
 		return
+	}
+	if !m.here() {
+		t.onFlip(domain.Presence{WorkspaceID: workspaceID, MemberID: memberID, Online: true})
 	}
 	m.sessions = append(m.sessions, sessionID)
 	if len(m.graces) > 0 {
@@ -93,21 +97,17 @@ func (t *Tracker) Join(workspaceID, memberID, sessionID string) {
 	}
 }
 
-// Restore takes over who was online when the last process ended: each has a
-// grace to come back in, and nothing is broadcast before it is over. It is for
-// the start, before the first Join.
-func (t *Tracker) Restore(online []domain.Presence) {
-	for _, p := range online {
-		s := t.lock(p.WorkspaceID)
-		w := s.workspace(p.WorkspaceID)
-		if w.members[p.MemberID] == nil {
-			m := &member{}
-			w.members[p.MemberID] = m
-			w.flip(p.MemberID, true)
-			t.lend(m, p.WorkspaceID, p.MemberID)
-		}
-		s.Unlock()
+// enter finds a member, or flips them online.
+func (t *Tracker) enter(s *shard, workspaceID, memberID string) *member {
+	w := s.workspace(workspaceID)
+	m := w.members[memberID]
+	if m == nil {
+		m = &member{}
+		w.members[memberID] = m
+		w.flip(memberID, true)
+		t.broadcast(workspaceID, memberID, true)
 	}
+	return m
 }
 
 // Leave removes a session. clean: it ended on purpose, and counts no more;
@@ -155,9 +155,18 @@ func (t *Tracker) expire(workspaceID, memberID string, g *grace) {
 	}
 }
 
-// settle flips the member offline if nothing keeps them online.
+// settle takes the member out of this node's set if nothing keeps them in it.
 func (t *Tracker) settle(s *shard, workspaceID, memberID string, m *member) {
-	if len(m.sessions) > 0 || len(m.graces) > 0 {
+	if m.here() {
+		return
+	}
+	t.onFlip(domain.Presence{WorkspaceID: workspaceID, MemberID: memberID})
+	t.exit(s, workspaceID, memberID, m)
+}
+
+// exit flips the member offline if they are on no node.
+func (t *Tracker) exit(s *shard, workspaceID, memberID string, m *member) {
+	if m.here() || len(m.elsewhere) > 0 {
 		return
 	}
 	w := s.workspaces[workspaceID]
@@ -175,7 +184,6 @@ func (t *Tracker) broadcast(workspaceID, memberID string, online bool) {
 		Channel: domain.WorkspaceChannel(workspaceID),
 		Payload: domain.PresencePayload{MemberID: memberID, Online: online},
 	}, "presence:"+memberID)
-	t.onFlip(domain.Presence{WorkspaceID: workspaceID, MemberID: memberID, Online: online})
 }
 
 // View calls fn with the sorted ids of members online, while no flip of that

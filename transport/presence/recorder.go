@@ -9,23 +9,39 @@ import (
 	"github.com/orbit/realtime/domain"
 )
 
-// Record keeps who is online where the next process finds it. Package store
-// implements it.
+// Record keeps each node's set where the others find it, and the next process.
+// Package store implements it.
 type Record interface {
-	SavePresence(ctx context.Context, flips []domain.Presence) error
+	SavePresence(ctx context.Context, nodeID string, changes []domain.NodePresence) error
+	// ForgetPresence deletes who left at or before a version.
+	ForgetPresence(ctx context.Context, nodeID string, version int64) error
 }
 
 const (
 	recordInterval = 100 * time.Millisecond // between two writes
 	recordTimeout  = 5 * time.Second        // of one write
+
+	// Leaving is kept on record between one and two of these. A node that
+	// hasn't asked for as long as the first reads everything; see ForgetAfter.
+	forgetInterval = time.Minute
 )
 
-// Recorder writes a tracker's flips to the record: a little later, and of
-// several flips of a member only the last, so that a herd of reconnects is a
-// few statements. What a crash leaves unwritten costs a flicker, no more.
+// ForgetAfter is how long the record tells who left, at least.
+const ForgetAfter = forgetInterval
+
+// Recorder writes this node's set to the record: a little later, and of several
+// changes of a member only the last, so that a herd of reconnects is a few
+// statements. What a crash leaves unwritten costs a flicker, no more.
 type Recorder struct {
-	record Record
-	logger *slog.Logger
+	tracker *Tracker
+	record  Record
+	nodeID  string
+	onSaved func([]domain.NodePresence)
+	logger  *slog.Logger
+
+	version        int64     // of the newest change; run's own, as what follows
+	forget, marked int64     // versions to forget next, and after that
+	forgetAt       time.Time // when the next is due
 
 	mu    sync.Mutex
 	flips map[key]bool
@@ -37,12 +53,19 @@ type Recorder struct {
 
 type key struct{ workspaceID, memberID string }
 
-// NewRecorder makes a recorder of t's flips. It must be made before t is used.
-func NewRecorder(t *Tracker, record Record, logger *slog.Logger) *Recorder {
-	r := &Recorder{record: record, logger: logger, flips: map[key]bool{}, some: make(chan struct{}, 1)}
+// NewRecorder makes a recorder of t's set, which is that of the node. It must be
+// made before t is used. onSaved is told what was written, after it was.
+func NewRecorder(t *Tracker, record Record, nodeID string, onSaved func([]domain.NodePresence), logger *slog.Logger) *Recorder {
+	r := &Recorder{
+		tracker: t, record: record, nodeID: nodeID, onSaved: onSaved, logger: logger,
+		flips: map[key]bool{}, some: make(chan struct{}, 1),
+	}
 	t.onFlip = r.note
 	return r
 }
+
+// Rewrite writes the whole set anew: the record has lost it.
+func (r *Recorder) Rewrite() { r.tracker.Here(r.note) }
 
 // Start begins to write and returns at once.
 func (r *Recorder) Start(ctx context.Context) {
@@ -98,14 +121,20 @@ func (r *Recorder) write() {
 	if len(taken) == 0 {
 		return
 	}
-	flips := make([]domain.Presence, 0, len(taken))
+	changes := make([]domain.NodePresence, 0, len(taken))
 	for k, online := range taken {
-		flips = append(flips, domain.Presence{WorkspaceID: k.workspaceID, MemberID: k.memberID, Online: online})
+		r.version++
+		changes = append(changes, domain.NodePresence{
+			Presence: domain.Presence{WorkspaceID: k.workspaceID, MemberID: k.memberID, Online: online},
+			Node:     r.nodeID, Version: r.version,
+		})
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
-	err := r.record.SavePresence(ctx, flips)
+	err := r.record.SavePresence(ctx, r.nodeID, changes)
 	if err == nil {
+		r.onSaved(changes)
+		r.tidy(ctx)
 		return
 	}
 	r.logger.Debug("presence can't be recorded; trying again", "error", err)
@@ -117,4 +146,18 @@ func (r *Recorder) write() {
 		}
 	}
 	r.signal()
+}
+
+// tidy lets the record forget who left long ago.
+func (r *Recorder) tidy(ctx context.Context) {
+	now := time.Now()
+	if now.Before(r.forgetAt) {
+		return
+	}
+	if r.forget > 0 {
+		if err := r.record.ForgetPresence(ctx, r.nodeID, r.forget); err != nil {
+			return // the next write tries again
+		}
+	}
+	r.forget, r.marked, r.forgetAt = r.marked, r.version, now.Add(forgetInterval)
 }

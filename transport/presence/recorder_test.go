@@ -16,36 +16,24 @@ import (
 	"github.com/orbit/realtime/transport/presence"
 )
 
-// A restart: whoever was online has a grace to come back in.
-func TestRestore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{}
-		tr := presence.New(r, grace)
-		tr.Restore([]domain.Presence{
-			{WorkspaceID: "w", MemberID: "back", Online: true},
-			{WorkspaceID: "w", MemberID: "gone", Online: true},
-		})
-		require.Equal(t, []string{"back", "gone"}, tr.Online("w"))
-		tr.Join("w", "back", "s1")
-		tr.Join("w", "new", "s2")
-		time.Sleep(grace + time.Second)
-		require.Equal(t, []string{"+new", "-gone"}, r.take())
-		require.Equal(t, []string{"back", "new"}, tr.Online("w"))
-		tr.Leave("w", "back", "s1", true)
-		require.Equal(t, []string{"-back"}, r.take(), "the grace was taken over")
-		tr.Stop()
-	})
-}
-
 // fakeRecord is a table of who is online.
 type fakeRecord struct {
 	mu     sync.Mutex
 	online map[string]bool
 	writes int
 	down   bool
+	last   int64
+	forgot []int64
 }
 
-func (f *fakeRecord) SavePresence(_ context.Context, flips []domain.Presence) error {
+func (f *fakeRecord) ForgetPresence(_ context.Context, _ string, version int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forgot = append(f.forgot, version)
+	return nil
+}
+
+func (f *fakeRecord) SavePresence(_ context.Context, _ string, flips []domain.NodePresence) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writes++
@@ -54,6 +42,10 @@ func (f *fakeRecord) SavePresence(_ context.Context, flips []domain.Presence) er
 	}
 	for _, p := range flips {
 		f.online[p.MemberID] = p.Online
+		if p.Version <= f.last || p.Node != "node_a" {
+			return errors.New("versions ascend")
+		}
+		f.last = p.Version
 	}
 	return nil
 }
@@ -75,7 +67,12 @@ func TestRecorder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		record := &fakeRecord{online: map[string]bool{}}
 		tr := presence.New(&recorder{}, grace)
-		rec := presence.NewRecorder(tr, record, slog.New(slog.DiscardHandler))
+		saved := map[string]bool{}
+		rec := presence.NewRecorder(tr, record, "node_a", func(changes []domain.NodePresence) {
+			for _, c := range changes {
+				saved[c.MemberID] = c.Online
+			}
+		}, slog.New(slog.DiscardHandler))
 		rec.Start(t.Context())
 
 		tr.Join("w", "first", "s")
@@ -105,6 +102,41 @@ func TestRecorder(t *testing.T) {
 		rec.Stop()
 		online, _ = record.saved()
 		require.False(t, online["second"], "Stop writes what is left")
+		require.Equal(t, online, saved, "others are told of what is on record")
 		tr.Stop()
+	})
+}
+
+// A node that was taken for dead has lost its record, and writes all of it; who
+// left is kept on record for a minute or two.
+func TestRewriteAndForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		record := &fakeRecord{online: map[string]bool{}}
+		tr := presence.New(&recorder{}, 0)
+		rec := presence.NewRecorder(tr, record, "node_a", func([]domain.NodePresence) {}, slog.New(slog.DiscardHandler))
+		rec.Start(t.Context())
+		for _, m := range []string{"a", "b", "c"} {
+			tr.Join("w", m, "s-"+m)
+		}
+		tr.Leave("w", "c", "s-c", true)
+		tr.Apply([]domain.NodePresence{there("node_b", "x", 1)})
+		time.Sleep(time.Second)
+		record.mu.Lock()
+		clear(record.online)
+		record.mu.Unlock()
+		rec.Rewrite()
+		time.Sleep(time.Second)
+		online, _ := record.saved()
+		require.Equal(t, map[string]bool{"a": true, "b": true}, online, "one's own set, and nobody else's")
+
+		for range 5 {
+			time.Sleep(presence.ForgetAfter)
+			tr.Join("w", "d", "s")
+			tr.Leave("w", "d", "s", true)
+		}
+		time.Sleep(time.Second)
+		require.NotEmpty(t, record.forgot)
+		require.Less(t, record.forgot[len(record.forgot)-1], record.last-1, "not what has just been written")
+		rec.Stop()
 	})
 }
