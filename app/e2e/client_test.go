@@ -180,6 +180,7 @@ type tab struct {
 	workspace string
 	rooms     []string
 	transport func(attempt int) string
+	nodes     []string // base URLs, one after the other; none: the user's
 	cancel    context.CancelFunc
 	done      chan struct{}
 
@@ -202,6 +203,27 @@ func openTab(t testing.TB, u *user, workspace, position string, rooms []string, 
 	return tb
 }
 
+// roam starts a tab that connects to another node each time, beginning with the
+// first; a poller, with each poll.
+func roam(t testing.TB, u *user, position string, rooms []string, transport func(attempt int) string, nodes ...string) *tab {
+	ctx, cancel := context.WithCancel(context.Background())
+	tb := &tab{t: t, user: u, workspace: "acme", rooms: rooms, transport: transport, position: position, nodes: nodes,
+		cancel: cancel, done: make(chan struct{})}
+	tb.changed = sync.NewCond(&tb.mu)
+	go tb.run(ctx)
+	t.Cleanup(tb.close)
+	return tb
+}
+
+// move makes the tab go on at the next node. run's own.
+func (tb *tab) move(i int) {
+	if len(tb.nodes) > 0 {
+		u := *tb.user
+		u.base = tb.nodes[i%len(tb.nodes)]
+		tb.user = &u
+	}
+}
+
 func always(transport string) func(int) string { return func(int) string { return transport } }
 
 func (tb *tab) close() {
@@ -215,6 +237,7 @@ func (tb *tab) run(ctx context.Context) {
 	defer close(tb.done)
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		var err error
+		tb.move(attempt)
 		switch transport := tb.transport(attempt); transport {
 		case "ws", "ws+batch":
 			err = tb.readWS(ctx, transport == "ws+batch")
@@ -348,7 +371,8 @@ func (tb *tab) readSSE(ctx context.Context) error {
 
 func (tb *tab) readPoll(ctx context.Context) error {
 	session := ""
-	for ctx.Err() == nil {
+	for polls := 0; ctx.Err() == nil; polls++ {
+		tb.move(polls)
 		q := tb.query()
 		if session != "" {
 			q.Set("session", session)

@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"iter"
+	"math/rand/v2"
+	"time"
 
 	"github.com/orbit/realtime/domain"
 )
@@ -16,6 +18,9 @@ const buckets = 100
 // sessions it is logged as an error: revocation by sign-out rests on the
 // notification alone by then.
 const recheckFailures = 3
+
+// failClosed is for how many heartbeats a session may go unverified.
+const failClosed = 3
 
 // wheel holds every session of the hub, dealt into buckets.
 type wheel struct {
@@ -72,7 +77,10 @@ func (h *Hub) beat() {
 
 // recheck closes the sessions of one bucket whose sign-in session has ended. It
 // runs beside beat, so that a slow database holds up no heartbeat. While the
-// database is away everybody stays.
+// database is away nobody is thrown out for a while: it may be back soon, and
+// nothing is missed. Whoever couldn't be verified for failClosed heartbeats is
+// sent away, to come back where it can be: a node that has lost the database
+// hears of no revocation.
 func (h *Hub) recheck() {
 	sessions := h.take(&h.sessions.checking)
 	var ids []string
@@ -92,12 +100,28 @@ func (h *Hub) recheck() {
 			h.cfg.Logger.Error("sign-in sessions can't be re-checked; ended ones stay connected unless their end is announced",
 				"failures", h.failures, "error", err)
 		}
+		h.sendAway(sessions)
 		return
 	}
 	h.failures = 0
+	now := time.Now()
 	for _, s := range sessions {
+		s.verified = now
 		if id := s.identity.AuthSessionID; id != "" && !live[id] {
 			s.endNow(domain.CloseUnauthenticated, CloseInfo{})
+		}
+	}
+}
+
+// sendAway ends those of the sessions that have gone unverified for too long.
+func (h *Hub) sendAway(sessions []*Session) {
+	if h.ctx.Err() != nil {
+		return
+	}
+	now := time.Now()
+	for _, s := range sessions {
+		if s.identity.AuthSessionID != "" && now.Sub(s.verified) > failClosed*h.cfg.Heartbeat {
+			s.endNow(domain.CloseServiceRestart, CloseInfo{Delay: minDrainDelay + rand.N(maxDrainDelay-minDrainDelay)})
 		}
 	}
 }

@@ -89,7 +89,26 @@ func TestRecheckIsBatched(t *testing.T) {
 	})
 }
 
-// While the database is away everybody stays, and somebody is told.
+// A node that has lost the database doesn't keep sessions that it can't verify:
+// they are sent where that can be done.
+func TestUnverifiedSessionsAreSentAway(t *testing.T) {
+	bubble(t, hub.Config{Heartbeat: 10 * time.Second}, func(w *world) {
+		m := w.connect(member("m"))
+		time.Sleep(15 * time.Second)
+		late := w.connect(member("n"))
+		w.rights.set(func(r *fakeRights) { r.down = true })
+		time.Sleep(25 * time.Second)
+		synctest.Wait()
+		require.Empty(w.t, m.codes(), "the database may be back soon")
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		require.Equal(w.t, list("service_restart"), m.codes())
+		require.Equal(w.t, list("service_restart"), late.codes())
+		require.Equal(w.t, []string{"m dropped", "n dropped"}, w.presence.goodbyes(), "they come back: nobody flips")
+	})
+}
+
+// While the database is away everybody stays for a while, and somebody is told.
 func TestRecheckDuringAnOutage(t *testing.T) {
 	var logged recordedLog
 	bubble(t, hub.Config{Heartbeat: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(&logged, nil))}, func(w *world) {

@@ -89,7 +89,7 @@ func (h *Hub) admit(o Options) (*Session, error) {
 	}
 	s := &Session{
 		feed: f, id: h.sessionID(), identity: o.Identity, transport: o.Transport,
-		onReady: o.OnReady, onClose: o.OnClose, openedAt: time.Now(),
+		onReady: o.OnReady, onClose: o.OnClose, openedAt: time.Now(), verified: time.Now(),
 		outdated: o.Catalog != "" && o.Catalog != domain.CatalogHash(),
 		woken:    true, // no OnReady before the first call of Next
 	}

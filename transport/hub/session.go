@@ -81,6 +81,7 @@ type Session struct {
 	onClose   func(domain.CloseCode, CloseInfo)
 
 	openedAt time.Time
+	verified time.Time // that the sign-in session stands; recheck's own
 
 	bucket, slot int // in the hub's wheel; guarded by hub.mu
 

@@ -2,7 +2,9 @@
 // everything else.
 //
 // A session outlives its requests: it is held under a lease that every poll
-// renews. The position in the URL is the truth about what the client has. When
+// renews. On many nodes, with no sticky routing, the next poll may reach another
+// one: that opens a session of its own, and waits like the one before would have.
+// The position in the URL is the truth about what the client has. When
 // it isn't the one the session handed out last, an answer was lost on its way,
 // and a new session starts from there: nothing is lost, nothing comes twice.
 package poll
@@ -71,7 +73,8 @@ type Answer struct {
 // system.hello, and wait, 0 to 25 seconds. A poll without a session, or with
 // one that is unknown, expired, somebody else's, on other rooms or at another
 // position, opens a session and answers at once: hello, then as much of the
-// replay as fits. Without the parameter rooms a session goes on with its own. A poll that goes on with its session waits until something
+// replay as fits. With another node's session it waits like one that goes on, if
+// nothing is due but hello. Without the parameter rooms a session goes on with its own. A poll that goes on with its session waits until something
 // is due, and answers a system.heartbeat when nothing came. A full answer is
 // followed up by the next poll, which then doesn't wait.
 //
@@ -165,7 +168,10 @@ func (s *Server) poll(ctx context.Context, id string, options hub.Options, wait 
 	}
 	defer s.leases.done(l)
 	defer l.give()
-	ans, err := s.await(ctx, l, newer, wait) // doesn't: hello is due
+	if !s.hub.Foreign(id) {
+		wait = 0 // hello is due
+	}
+	ans, err := s.begin(ctx, l, newer, wait)
 	if err != nil {
 		s.leases.drop(l)
 		return err
@@ -191,6 +197,26 @@ func (s *Server) open(ctx context.Context, options hub.Options) (*lease, <-chan 
 		return nil, nil, domain.Errorf(domain.CodeUnavailable, "the server is shutting down")
 	}
 	return l, newer, nil
+}
+
+// welcome is how many events a session begins with when nothing was missed:
+// system.hello and system.live.
+const welcome = 2
+
+// begin answers hello and what follows. A client that comes from another node's
+// session has had a hello, and would come back at once for what it waits for:
+// it gets ours with that.
+func (s *Server) begin(ctx context.Context, l *lease, newer <-chan struct{}, wait time.Duration) (Answer, error) {
+	first, err := s.collect(ctx, l)
+	if err != nil || wait == 0 || len(first.Events) > welcome || l.hasEnded() {
+		return first, err
+	}
+	next, err := s.await(ctx, l, newer, wait)
+	if err != nil {
+		return next, err
+	}
+	next.Events = append(first.Events, next.Events...)
+	return next, nil
 }
 
 // await answers what is due, or waits for it.
