@@ -91,7 +91,10 @@ func run(ctx context.Context, args []string, con console) int {
 		fmt.Fprintln(con.err, "orbit:", err)
 		return exitError
 	}
-	kongplete.Complete(parser) // answers a shell that asks, and ends
+	kongplete.Complete(parser) // answers a shell that asks, and exits
+	if exited >= 0 {
+		return exited
+	}
 	command, err := parser.Parse(understood(args))
 	if exited >= 0 { // --help answers and is done
 		return exited

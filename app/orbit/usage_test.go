@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,4 +74,22 @@ func TestBenchPipelineCountsItsBacklogAlone(t *testing.T) {
 	var result struct{ Events int }
 	require.NoError(t, json.Unmarshal([]byte(out), &result))
 	require.Equal(t, 200, result.Events)
+}
+
+// The shell asks by an environment variable, and takes every line for a word.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		code, out, _ := orbit("completion", shell)
+		require.Zero(t, code)
+		require.Contains(t, out, "orbit")
+	}
+	code, _, _ := orbit("completion", "tcsh")
+	require.Equal(t, exitUsage, code)
+
+	line := "orbit poison re"
+	t.Setenv("COMP_LINE", line)
+	t.Setenv("COMP_POINT", strconv.Itoa(len(line)))
+	code, out, _ := orbit("poison", "re")
+	require.Zero(t, code)
+	require.NotContains(t, out, "Usage", "nothing but words")
 }
