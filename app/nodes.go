@@ -84,12 +84,41 @@ func (a *App) laneQuota() func() int {
 
 // nodeStats is what a node tells operators on others.
 type nodeStats struct {
-	Sessions map[hub.Transport]int `json:"sessions"`
-	Lanes    []int                 `json:"lanes"`
+	Sessions map[string]int `json:"sessions"`
+	Lanes    []int          `json:"lanes"`
+}
+
+// clusterStatus sums what the nodes tell of themselves; of this one it asks.
+func (a *App) clusterStatus() domain.ClusterStatus {
+	status := domain.ClusterStatus{Nodes: []domain.NodeInfo{}, Sessions: map[string]int{}, Members: a.presence.Members()}
+	for _, n := range a.cluster.Nodes() {
+		raw := n.Stats
+		if n.ID == a.nodeID {
+			raw = a.nodeStats()
+		}
+		stats := nodeStats{}
+		_ = json.Unmarshal([]byte(raw), &stats) // a newer version's may be anything
+		info := domain.NodeInfo{
+			ID: n.ID, Name: n.Name, Build: n.Build, StartedAt: domain.At(n.StartedAt), Self: n.ID == a.nodeID,
+			Draining: !n.Lanes, Outdated: n.Catalog != domain.CatalogHash(), Sessions: map[string]int{}, Lanes: []int{},
+		}
+		if stats.Sessions != nil {
+			info.Sessions = stats.Sessions
+		}
+		info.Lanes = append(info.Lanes, stats.Lanes...)
+		for transport, open := range info.Sessions {
+			status.Sessions[transport] += open
+		}
+		status.Nodes = append(status.Nodes, info)
+	}
+	return status
 }
 
 func (a *App) nodeStats() string {
-	stats := nodeStats{Sessions: a.hub.Stats().Sessions, Lanes: []int{}}
+	stats := nodeStats{Sessions: map[string]int{}, Lanes: []int{}}
+	for transport, open := range a.hub.Stats().Sessions {
+		stats.Sessions[string(transport)] = open
+	}
 	for _, lane := range a.pipeline.Status() {
 		if lane.Owned {
 			stats.Lanes = append(stats.Lanes, lane.Lane)

@@ -39,7 +39,7 @@ func (a *App) openWatch(ctx context.Context) (err error) {
 // wireWatch completes the watch when there is something to see.
 func (a *App) wireWatch() {
 	a.monitor = telemetry.NewMonitor(a.meters, a.store, a.pipeline, a.hub, telemetry.MonitorConfig{
-		Node: a.node(), Build: Build(), LagLimit: a.cfg.LagLimit, StallLimit: a.cfg.StallLimit, Logger: a.log,
+		Node: a.node(), Build: Build(), LagLimit: a.cfg.LagLimit, StallLimit: a.cfg.StallLimit, Cluster: a.clusterStatus, Logger: a.log,
 	})
 	a.tracer = telemetry.NewTracer(a.store, a.hub, a.store.Reader(), a.monitor, telemetry.TracerConfig{
 		Node: a.node(), Off: a.cfg.Traces == 0, Spans: a.spans, Logger: a.log,

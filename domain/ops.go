@@ -17,6 +17,28 @@ type OpsStatus struct {
 	Slow     []SessionInfo       `json:"slow"`     // furthest behind first, at most 20
 	Channels []ChannelStats      `json:"channels"` // busiest first, at most 20
 	Series   []Sample            `json:"series"`   // oldest first, one every 5 s, at most 15 minutes
+	Cluster  ClusterStatus       `json:"cluster"`
+}
+
+// ClusterStatus is about all nodes over the database, as this one sees them:
+// about a second old.
+type ClusterStatus struct {
+	Nodes    []NodeInfo     `json:"nodes"`    // that are alive, by id, this one included
+	Sessions map[string]int `json:"sessions"` // open on all of them, by transport
+	Members  int            `json:"members"`  // online, each once however many nodes they are on
+}
+
+// NodeInfo is one node.
+type NodeInfo struct {
+	ID        string         `json:"id"` // of this run of the process
+	Name      string         `json:"name"`
+	Build     string         `json:"build"`
+	StartedAt Time           `json:"startedAt"`
+	Self      bool           `json:"self"`     // the one that answers
+	Draining  bool           `json:"draining"` // it shuts down, and takes no lanes anymore
+	Outdated  bool           `json:"outdated"` // its catalog of events is not this one's
+	Sessions  map[string]int `json:"sessions"` // open, by transport
+	Lanes     []int          `json:"lanes"`    // that it holds
 }
 
 // Verdict is the one line.

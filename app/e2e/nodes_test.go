@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/orbit/realtime/app"
 	"github.com/orbit/realtime/config"
+	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/store"
 	"github.com/orbit/realtime/store/storetest"
 )
@@ -262,21 +262,32 @@ func TestOperatorsReachEveryNode(t *testing.T) {
 		eventually(t, "the node of that session is known", func() bool { return end(session) < 300 })
 		tb.waitFor("another session", func(tb *tab) bool { return tb.lives > 1 })
 
-		owners := func() (names []string) {
+		second := openTab(t, owner.at(nodes[1]), "acme", "", nil, always("sse"))
+		second.waitLive()
+		var status domain.OpsStatus
+		look := func() {
 			resp, err := http.Get(nodes[1].AdminURL() + "/admin/v1/status")
 			require.NoError(t, err)
 			defer resp.Body.Close()
-			var status struct{ Lanes []struct{ Owner string } }
 			require.NoError(t, json.NewDecoder(resp.Body).Decode(&status))
-			for _, lane := range status.Lanes {
-				names = append(names, lane.Owner)
-			}
-			slices.Sort(names)
-			return names
 		}
 		eventually(t, "four lanes spread over three nodes", func() bool {
-			return len(slices.Compact(owners())) == 3
+			look()
+			owners := map[string]int{}
+			for _, lane := range status.Lanes {
+				owners[lane.Owner]++
+			}
+			return len(owners) == 3
 		})
+		eventually(t, "what the nodes tell of themselves", func() bool {
+			look()
+			held := 0
+			for _, n := range status.Cluster.Nodes {
+				held += len(n.Lanes)
+			}
+			return len(status.Cluster.Nodes) == 3 && held == 4 && status.Cluster.Sessions["ws"] == 1 && status.Cluster.Sessions["sse"] == 1
+		})
+		require.Equal(t, 1, status.Cluster.Members, "on two nodes, and one member")
 	})
 }
 

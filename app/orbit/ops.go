@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +71,24 @@ func (con console) printStatus(st domain.OpsStatus) error {
 	}
 	if err := con.table(rows); err != nil {
 		return err
+	}
+	if nodes := st.Cluster.Nodes; len(nodes) > 1 {
+		fmt.Fprintln(con.out)
+		rows = [][]string{{"NODE", "BUILD", "LANES", "SESSIONS", ""}}
+		for _, n := range nodes {
+			var remarks []string
+			for remark, is := range map[string]bool{"this node": n.Self, "draining": n.Draining, "another catalog": n.Outdated} {
+				if is {
+					remarks = append(remarks, remark)
+				}
+			}
+			slices.Sort(remarks)
+			rows = append(rows, []string{printable(n.Name, 60), printable(n.Build, 40), fmt.Sprint(n.Lanes), counted(n.Sessions), strings.Join(remarks, ", ")})
+		}
+		if err := con.table(rows); err != nil {
+			return err
+		}
+		fmt.Fprintf(con.out, "\nall nodes %s, %d members\n", counted(st.Cluster.Sessions), st.Cluster.Members)
 	}
 	fmt.Fprintf(con.out, "\nsessions  %s, %d members\npoison    %d open\n", counted(st.Sessions.Open), st.Sessions.Members, st.Poison[domain.PoisonOpen])
 	return nil

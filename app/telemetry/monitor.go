@@ -57,7 +57,9 @@ type MonitorConfig struct {
 	// StallLimit is how long a lane may move nothing while events wait in it,
 	// or be held by nobody, until it is stalled (default 15 s).
 	StallLimit time.Duration
-	Logger     *slog.Logger // default slog.Default
+	// Cluster tells of all nodes (default: of none).
+	Cluster func() domain.ClusterStatus
+	Logger  *slog.Logger // default slog.Default
 }
 
 // Monitor knows how this node, and the database behind it, are doing. Start it,
@@ -273,6 +275,9 @@ func (m *Monitor) Status(ctx context.Context) domain.OpsStatus {
 	}
 	if s.Poison == nil {
 		s.Poison = map[domain.PoisonState]int{}
+	}
+	if m.cfg.Cluster != nil {
+		s.Cluster = m.cfg.Cluster()
 	}
 	for i, lane := range l.lanes {
 		s.Lanes[i] = lane.info(m.cfg.Node, now)

@@ -83,7 +83,12 @@ var functions = template.FuncMap{
 		return ago(t.Time)
 	},
 	"clock": func(t domain.Time) string { return clock(t.Time) }, "full": func(t domain.Time) string { return full(t.Time) },
-	"clockT": clock, "millis": millis, "count": func(n any) string {
+	"clockT": clock, "millis": millis, "total": func(counts map[string]int) (n int) {
+		for _, more := range counts {
+			n += more
+		}
+		return n
+	}, "count": func(n any) string {
 		if long, ok := n.(int64); ok {
 			return count(long)
 		}
