@@ -159,8 +159,9 @@ func TestTheWayBackByCommandLine(t *testing.T) {
 
 				broken.Store(true)
 				causes := poisonSome(t, owner, 15)
-				require.Eventually(t, func() bool {
-					return len(lines(run(0, "poison", "list", "--json"))) == 15
+				require.Eventually(t, func() bool { // in a goroutine of its own, which must not fail the test
+					code, out, _ := cli(t, where, "poison", "list", "--json")
+					return code == 0 && len(lines(out)) == 15
 				}, 30*time.Second, 100*time.Millisecond)
 
 				// What broke?

@@ -116,8 +116,18 @@ func TestEveryPlantedBugIsFound(t *testing.T) {
 	require.NoError(t, running.Wait())
 	for i, bug := range plantedBugs {
 		t.Run(bug.order, func(t *testing.T) {
-			require.NoError(t, outcomes[i].err)
-			report := outcomes[i].report
+			report, err := outcomes[i].report, outcomes[i].err
+			// A machine with other work gets little committed, and a bug that
+			// never struck can't be found: again, alone and on a new server.
+			for range 2 {
+				if err != nil || slices.Contains(report.Broken(), bug.found) {
+					break
+				}
+				s, dsn, points := server(t, bug.config)
+				require.NoError(t, points.Order("bug "+bug.order))
+				report, err = watch(t, s, dsn, cmp.Or(bug.nemesis, "cut"))
+			}
+			require.NoError(t, err)
 			require.Contains(t, report.Broken(), bug.found, "%v", report.Rounds[0].Violations)
 			require.NotContains(t, report.Broken(), check.Harness)
 		})
