@@ -1,5 +1,7 @@
 import type { Clock } from "./clock.js";
 
+/** The longest time that timers know, in milliseconds; they take more for none. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** How many settled causes are kept: a command's answer may come after its event. */
 const KEPT = 256;
 
@@ -45,7 +47,7 @@ export class Causes {
         reject: (error) => (leave(), reject(error)),
       };
       const late = () => waiter.reject(new Error(`the change ${cause} did not arrive within ${timeoutMs} ms`));
-      const timer = this.clock.setTimeout(late, timeoutMs);
+      const timer = this.clock.setTimeout(late, Math.min(timeoutMs, MAX_TIMEOUT_MS));
       waiters.add(waiter);
     });
   }

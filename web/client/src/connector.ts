@@ -4,6 +4,7 @@ import type { Environment } from "./environment.js";
 import type { ServerEvent, SystemHelloEvent, SystemResyncEvent } from "./generated/events.js";
 import { within } from "./http.js";
 import type { Inbox } from "./inbox.js";
+import { report } from "./listeners.js";
 import type { Preference } from "./preference.js";
 import type { Rooms } from "./rooms.js";
 import type { Snapshot } from "./snapshot.js";
@@ -124,6 +125,7 @@ export class Connector implements ConnectionOwner {
   async #begin(): Promise<void> {
     const signal = this.#drop(false);
     this.#move("open", { transport: this.#next.name });
+    if (signal.aborted) return; // a listener closed us
     if (this.inbox.gap || this.inbox.position === null) {
       if (!(await this.#hydrate(signal)) || signal.aborted) return;
     }
@@ -188,6 +190,7 @@ export class Connector implements ConnectionOwner {
     if (event.type === "system.hello") {
       if (this.inbox.position !== null && !this.inbox.holding) this.inbox.gap = !event.resumed;
       if (this.machine.status === "connecting") this.#move("sync");
+      if (connection !== this.#current) return; // a listener closed it
     }
     const again = connection.subscriptions.answer(event);
     this.inbox.accept(event, connection.replaying, event.channel && connection.subscriptions.room(event.channel));
@@ -223,10 +226,10 @@ export class Connector implements ConnectionOwner {
     this.inbox.resync(event, hold);
     if (!hold) return;
     this.#work.abort();
-    this.#work = new AbortController();
+    const { signal } = (this.#work = new AbortController());
     this.#dismiss();
     this.#move("sync");
-    void this.#hydrate(this.#work.signal);
+    void this.#hydrate(signal);
   }
 
   // Replacing
@@ -363,7 +366,8 @@ export class Connector implements ConnectionOwner {
     let signedIn: unknown = false;
     if (ask) {
       this.#move("wait", { reason });
-      signedIn = await new Promise((resolve) => resolve(ask())).catch(() => false);
+      if (signal.aborted) return; // a listener closed us
+      signedIn = await new Promise((resolve) => resolve(ask())).catch(report);
     }
     if (signal.aborted) return;
     if (signedIn === true) void this.#begin();

@@ -25,7 +25,10 @@ export class HttpError extends Error {
 /** How every request is sent: with the session cookie, past every cache. */
 export const fetchInit = { cache: "no-store", credentials: "include" } as const satisfies RequestInit;
 
-/** Runs `work` with a signal that aborts after `ms`, or when `parent` does. */
+/**
+ * Runs `work` with a signal that aborts after `ms`, or when `parent` does. It
+ * fails then, whether `work` heeds the signal or not.
+ */
 export async function within<T>(
   clock: Clock,
   ms: number,
@@ -38,7 +41,9 @@ export async function within<T>(
   parent.addEventListener("abort", abort);
   try {
     parent.throwIfAborted();
-    return await work(controller.signal);
+    const { signal } = controller;
+    const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    return await Promise.race([work(signal), aborted]);
   } finally {
     clock.clearTimeout(timer);
     parent.removeEventListener("abort", abort);

@@ -20,7 +20,7 @@ import { websocket } from "./transports/websocket.js";
 export interface RealtimeOptions {
   /** The workspace's slug. */
   readonly workspace: string;
-  /** Where the server is. Default: the page's own origin; elsewhere it is required. */
+  /** Where the server is; in a page it may be a path. Default: the page's own origin; elsewhere it is required. */
   readonly baseUrl?: string | URL;
   /** Where to go on, from a snapshot that was fetched already. Default: a snapshot is fetched, if `onSnapshot` has a listener. */
   readonly position?: string;
@@ -107,7 +107,7 @@ export interface Realtime {
    * Resolves when the change with this `Orbit-Event-Id` was delivered, by an
    * event or within a snapshot. Rejects with a `StaleError` when the server
    * can't show it; with an Error after `timeout` milliseconds (default 30,000),
-   * and on `close()`.
+   * and when the client stops.
    */
   until(cause: string, options?: { readonly timeout?: number }): Promise<void>;
   /**
@@ -127,7 +127,8 @@ export function createRealtime(options: RealtimeOptions): Realtime {
   const { workspace, clock = systemClock } = options;
   const fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
   const WebSocket = options.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
-  const base = new URL(options.baseUrl ?? globalThis.location?.origin);
+  if (!workspace) throw new TypeError("orbit: no workspace");
+  const base = absolute(options.baseUrl);
 
   const statuses = new Listeners<[Status, StatusInfo]>();
   const snapshots = new Listeners<[Snapshot]>();
@@ -150,7 +151,7 @@ export function createRealtime(options: RealtimeOptions): Realtime {
     if (query) url.search = new URLSearchParams(query).toString();
     return url;
   };
-  const inWorkspace = (path: string) => url(["workspaces", encodeURIComponent(workspace), path].filter(Boolean).join("/"));
+  const inWorkspace = (path: string) => url(["workspaces", encodeURIComponent(workspace), path.replace(/^\//, "")].filter(Boolean).join("/"));
   const getSnapshot = options.snapshot ?? ((signal) => fetchSnapshot(inWorkspace("snapshot"), fetch, signal));
 
   const { share = "auto", tabs = browserTabs(), openTimeoutMs = 8000 } = options;
@@ -174,7 +175,10 @@ export function createRealtime(options: RealtimeOptions): Realtime {
       url: (path, query) => url(path, { workspace, catalog: CATALOG_HASH, ...query }),
       snapshot: () => (snapshots.size > 0 ? getSnapshot : null),
       onSignIn: options.onAuthRequired,
-      changed: (status, info) => statuses.emit(status, info),
+      changed(status, info) {
+        if (status === "stopped") causes.rejectAll(new Error(`orbit: stopped: ${info.reason}`));
+        statuses.emit(status, info);
+      },
       covering: () => causes.coveredByNow(),
     },
     inbox,
@@ -202,7 +206,7 @@ export function createRealtime(options: RealtimeOptions): Realtime {
     onSnapshot: (fn) => snapshots.add(fn),
     room(id, { after, onEnd } = {}) {
       const room = rooms.open(id, after ?? inbox.position);
-      if (onEnd) room.onEnd.add(onEnd);
+      const unlisten = onEnd && room.onEnd.add(onEnd);
       connector.roomsChanged();
       let open = true;
       return {
@@ -210,7 +214,7 @@ export function createRealtime(options: RealtimeOptions): Realtime {
         close() {
           if (!open) return;
           open = false;
-          if (onEnd) room.onEnd.delete(onEnd);
+          unlisten?.();
           rooms.close(room);
           connector.roomsChanged();
         },
@@ -219,9 +223,14 @@ export function createRealtime(options: RealtimeOptions): Realtime {
     until: (cause, { timeout = 30_000 } = {}) => causes.wait(cause, timeout),
     request: (path, init) => fetch(inWorkspace(path), { ...fetchInit, ...init }),
     start: () => connector.start(),
-    close() {
-      connector.stop("closed");
-      causes.rejectAll(new Error("orbit: the client was closed"));
-    },
+    close: () => connector.stop("closed"),
   };
+}
+
+function absolute(baseUrl: string | URL = "/"): URL {
+  try {
+    return new URL(baseUrl, globalThis.location?.href);
+  } catch {
+    throw new TypeError(`orbit: baseUrl "${baseUrl}" isn't a full address`);
+  }
 }

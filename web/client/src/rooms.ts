@@ -1,3 +1,4 @@
+import { Listeners } from "./listeners.js";
 import { isAfter } from "./position.js";
 
 /** How many rooms one connection may have; the server's default limit. */
@@ -12,7 +13,7 @@ export interface Room {
   seen: string | null;
   /** Its entries after `seen` may not have come yet, although the connection is further. */
   filling: boolean;
-  readonly onEnd: Set<(reason: string) => void>;
+  readonly onEnd: Listeners<[reason: string]>;
 }
 
 /** The rooms wanted, counted by their handles, whatever the connection has of them. */
@@ -32,7 +33,7 @@ export class Rooms {
     let room = this.#rooms.get(id);
     if (!room) {
       if (this.#rooms.size === MAX_ROOMS) throw new RangeError(`orbit: more than ${MAX_ROOMS} rooms are open`);
-      room = { id, handles: 0, seen: after, filling: after !== null, onEnd: new Set() };
+      room = { id, handles: 0, seen: after, filling: after !== null, onEnd: new Listeners() };
       this.#rooms.set(id, room);
     }
     room.handles++;
@@ -47,7 +48,7 @@ export class Rooms {
   end(room: Room, reason: string): void {
     room.handles = 0;
     this.#rooms.delete(room.id);
-    room.onEnd.forEach((fn) => fn(reason));
+    room.onEnd.emit(reason);
   }
 
   /** What lies before the position doesn't come anymore. */

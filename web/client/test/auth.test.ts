@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { settled } from "./support/clock.js";
 import { harness } from "./support/harness.js";
 
@@ -43,7 +43,8 @@ test("asked once: a second refusal stops", async () => {
   expect(h.rt.status).toBe("stopped");
 });
 
-test("no, and an error, stop; start() tries again", async () => {
+test("no, and an error, stop; start() tries again. The error is shown", async () => {
+  vi.stubGlobal("reportError", vi.fn());
   for (const answer of [false, new Error("the dialog broke")]) {
     const h = signingIn([answer, true]);
     await h.live();
@@ -57,6 +58,8 @@ test("no, and an error, stop; start() tries again", async () => {
     await settled();
     expect(h.asked()).toBe(2);
   }
+  expect(vi.mocked(reportError).mock.calls).toMatchObject([[{ message: "the dialog broke" }]]);
+  vi.unstubAllGlobals();
 });
 
 test("closed while somebody signs in: it stays closed", async () => {

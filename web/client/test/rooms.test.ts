@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { entry, harness } from "./support/harness.js";
 
 const joined = async (names?: string[]) => {
@@ -184,4 +184,30 @@ test("a room that can't be joined right now is asked for again", async () => {
   h.link.receive({ type: "system.subscribed", room: "r1", ref: h.link.sent[1]!.ref }); // the fence had more luck
   await h.clock.advance(250);
   expect(h.link.sent[2]).toMatchObject({ type: "subscribe", room: "r1", position: "e-10" });
+});
+
+test("who hears of a room's end harms nobody by throwing, and is told by each handle it is listening with", async () => {
+  vi.stubGlobal("reportError", vi.fn());
+  const h = await joined();
+  const told: string[] = [];
+  const tell = (reason: string) => void told.push(reason);
+  h.rt.room("r1", {
+    onEnd: () => {
+      throw new Error("of the page");
+    },
+  });
+  h.rt.room("r1", { onEnd: tell }).close(); // the same function, and not the other handle's
+  h.rt.room("r1", { onEnd: tell });
+  await h.clock.advance(25);
+  const [subscribe, fence] = h.link.sent;
+  h.link.receive(
+    { type: "system.subscribed", room: "r1", ref: subscribe!.ref },
+    { type: "system.subscribed", room: "r1", ref: fence!.ref },
+  );
+  h.link.receive({ type: "system.unsubscribed", room: "r1", reason: "revoked" }, entry(11));
+  expect(told).toEqual(["revoked"]);
+  expect(h.offsets).toEqual([11]);
+  expect(h.rt.status).toBe("live");
+  expect(vi.mocked(reportError).mock.calls).toMatchObject([[{ message: "of the page" }]]);
+  vi.unstubAllGlobals();
 });

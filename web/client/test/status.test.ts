@@ -162,3 +162,60 @@ test("a room that no candidate brings takes a restart", async () => {
   await settled();
   expect(h.link.rooms).toEqual(["r1"]);
 });
+
+test("closed by a listener, whatever it hears: nothing is opened, fetched, asked or delivered anymore", async () => {
+  // It was found with a zombie: closed while "connecting" was announced, the
+  // client opened its link all the same, and threw when that got live.
+  for (const step of ["connecting", "syncing", "live", "waiting"] as const) {
+    let asked = 0;
+    const h = observed({ onAuthRequired: () => void asked++ });
+    h.rt.onStatus((status) => status === step && h.rt.close());
+    h.rt.start();
+    await settled();
+    h.links.at(-1)?.live();
+    h.links.at(-1)?.end({ status: 401 });
+    await h.clock.advance(60_000);
+    expect([h.rt.status, asked], step).toEqual(["stopped", 0]);
+    expect(h.links.length, step).toBe(step === "connecting" ? 0 : 1);
+    expect(h.events.map(({ type }) => type).includes("system.hello"), step).toBe(["live", "waiting"].includes(step));
+    expect(h.clock.pending, step).toBe(0);
+  }
+});
+
+test("closed by a listener in a resync: no snapshot is fetched", async () => {
+  let fetched = 0;
+  const h = observed({ snapshot: async () => (fetched++, snapshotAt("e-90")) });
+  let delivered = 0;
+  h.rt.onSnapshot(() => void delivered++);
+  await h.live();
+  h.rt.onStatus((status) => status === "syncing" && h.rt.close());
+  h.link.receive({ type: "system.resync", reason: "position_expired", id: "e-90" });
+  await settled();
+  expect([h.rt.status, fetched, delivered, h.clock.pending]).toEqual(["stopped", 0, 0, 0]);
+});
+
+test("closed by a listener just before somebody would be asked to sign in: nobody is", async () => {
+  let asked = 0;
+  const h = observed({ onAuthRequired: () => void asked++ });
+  await h.live();
+  h.rt.onStatus((_, { reason }) => reason === "unauthenticated" && h.rt.close());
+  h.link.end({ code: 4401 });
+  await settled();
+  expect([h.rt.status, asked]).toEqual(["stopped", 0]);
+});
+
+test("a snapshot that never comes, and heeds no signal, is given up and asked for again", async () => {
+  // React Query's fetchQuery is one: it knows nothing of our signal.
+  let fetched = 0;
+  const h = observed({
+    snapshot: () => (++fetched === 1 ? new Promise(() => {}) : Promise.resolve(snapshotAt("e-95"))),
+  });
+  h.rt.onSnapshot(() => {});
+  await h.live();
+  h.link.receive({ type: "system.resync", reason: "position_expired", id: "e-90" });
+  await h.clock.advance(30_000);
+  expect(h.rt.status).toBe("waiting");
+  await h.clock.advance(500);
+  h.link.live();
+  expect([h.rt.status, fetched]).toEqual(["live", 2]);
+});

@@ -28,6 +28,8 @@ void stores.membersStore.state.set;
 
 export function Component() {
   useMember("id") satisfies Member | undefined;
+  usePresence(useMember("id")?.id) satisfies boolean; // not known yet: nobody is online
+  usePresence() satisfies ReadonlySet<string>;
   // @ts-expect-error it may not be there
   useMember("id") satisfies Member;
   useRoom("id").room satisfies Room | undefined;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { StaleError } from "../src/index.js";
+import { systemClock } from "../src/clock.js";
 import { settled } from "./support/clock.js";
 import { entry, harness, snapshotAt } from "./support/harness.js";
 
@@ -100,6 +101,23 @@ test("rejects after its timeout and on close", async () => {
   h.rt.close();
   await closed;
   expect(h.clock.pending).toBe(0);
+});
+
+test("rejects when the server ends it for good: nothing comes by itself anymore", async () => {
+  const h = harness();
+  await h.live();
+  const mine = expect(h.rt.until("c")).rejects.toThrow("stopped");
+  h.link.end({ code: 4403 });
+  await mine;
+});
+
+test("a timeout that no timer can count to is none", async () => {
+  const h = harness({ clock: systemClock });
+  const mine = h.rt.until("c", { timeout: Infinity });
+  const early = new Promise((resolve) => setTimeout(resolve, 20, "still waiting"));
+  expect(await Promise.race([mine, early])).toBe("still waiting");
+  mine.catch(() => {});
+  h.rt.close();
 });
 
 test("a snapshot asked for later has it", async () => {

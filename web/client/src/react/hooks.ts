@@ -84,13 +84,13 @@ export function useRooms(): readonly Room[] {
 }
 
 /** Whether a member is online. */
-export function usePresence(memberId: string): boolean;
+export function usePresence(memberId: Id): boolean;
 /** The ids of all who are online. */
 export function usePresence(): ReadonlySet<string>;
-export function usePresence(memberId?: string): boolean | ReadonlySet<string> {
+export function usePresence(...ids: [memberId?: Id]): boolean | ReadonlySet<string> {
   return useStore(
     (s) => s.presenceStore,
-    (online) => (memberId === undefined ? online : online.has(memberId)),
+    (online) => (ids.length === 0 ? online : online.has(ids[0] ?? "")),
   );
 }
 

@@ -82,9 +82,9 @@ function make(props: RealtimeProviderProps, latest: { readonly current: Realtime
 function createOwn(props: OwnClient, latest: { readonly current: OwnClient }): Realtime {
   const { children: _, initialSnapshot, client: __, ...options } = props;
   return createRealtime({
-    // On a server nothing is ever started: it needs no address.
-    ...("location" in globalThis ? null : { baseUrl: "http://server.invalid" }),
     ...options,
+    // On a server nothing is ever started: it needs no address.
+    ...("location" in globalThis ? null : { baseUrl: new URL(options.baseUrl ?? "", "http://server.invalid") }),
     ...(initialSnapshot && { position: initialSnapshot.position }),
     onAuthRequired: () => latest.current.onAuthRequired?.(),
   });

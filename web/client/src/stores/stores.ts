@@ -1,6 +1,7 @@
 import { batch } from "@tanstack/store";
 import type { Member, Role, Room, ServerEvent, Stale, Subscription, Team, Workspace } from "../generated/events.js";
 import { HttpError } from "../http.js";
+import { report } from "../listeners.js";
 import { covers, isAfter } from "../position.js";
 import type { Realtime } from "../realtime.js";
 import type { Snapshot } from "../snapshot.js";
@@ -78,7 +79,15 @@ export function createStores(client: Realtime): Stores {
   const commit = () => {
     scheduled = false;
     connect({ position: client.position });
-    batch(() => parts.forEach((part) => part.commit()));
+    // A subscriber that throws breaks off TanStack's round of telling them. It
+    // goes on behind that one: what one widget can't do, the others must not miss.
+    for (let changed = parts; ; changed = []) {
+      try {
+        return batch(() => changed.forEach((part) => part.commit()));
+      } catch (error) {
+        report(error);
+      }
+    }
   };
 
   const state: State = {

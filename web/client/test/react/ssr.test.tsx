@@ -35,7 +35,7 @@ test("with a snapshot it shows what is in it", () => {
 
 test("without one it shows an empty workspace", () => {
   const html = renderToString(
-    <RealtimeProvider workspace="acme">
+    <RealtimeProvider workspace="acme" baseUrl="/orbit">
       <Page />
     </RealtimeProvider>,
   );

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { RealtimeOptions, Snapshot } from "../../src/index.js";
 import { createStores } from "../../src/stores/index.js";
 import { settled } from "../support/clock.js";
@@ -249,4 +249,27 @@ test("closed stores stand still, and the client goes on", async () => {
   await settled();
   expect(stores.membersStore.state.size).toBe(2);
   expect(rt.status).toBe("live");
+});
+
+test("a subscriber that throws keeps nothing from the others, of any store", async () => {
+  // TanStack breaks off where one throws: the rest of the page stood still, for good.
+  vi.stubGlobal("reportError", vi.fn());
+  const { link, stores } = await live();
+  const told: string[] = [];
+  for (const store of [stores.membersStore, stores.rolesStore]) {
+    store.subscribe(() => {
+      throw new Error("of the page");
+    });
+    store.subscribe(() => void told.push(store === stores.membersStore ? "members" : "roles"));
+  }
+  for (const version of [2, 3]) {
+    link.receive(
+      events.updated(9 + 2 * version, member("a", version, `Ann ${version}`)),
+      events.roleUpdated(10 + 2 * version, role("owner", version, `Boss ${version}`)),
+    );
+    await settled();
+  }
+  expect(told).toEqual(["members", "roles", "members", "roles"]);
+  expect(reportError).toHaveBeenCalledTimes(4);
+  vi.unstubAllGlobals();
 });
