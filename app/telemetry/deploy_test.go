@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -162,53 +161,4 @@ func TestDashboard(t *testing.T) {
 		}
 	}
 	require.Regexp(t, `"uid": "prometheus"`, string(raw))
-}
-
-// There is no container engine where this runs: what can be said without one is
-// that every file that is mounted is there, and that the names fit together.
-func TestComposeFitsTogether(t *testing.T) {
-	var compose struct {
-		Services map[string]struct {
-			Image       string
-			Environment map[string]string
-			Volumes     []string
-			Ports       []string
-			DependsOn   any `yaml:"depends_on"`
-		}
-		Volumes map[string]any
-	}
-	readYAML(t, "../../docker-compose.yml", &compose)
-	for name, s := range compose.Services {
-		for _, port := range s.Ports {
-			require.True(t, strings.HasPrefix(port, "127.0.0.1:"), "%s: %s is published beyond this machine", name, port)
-		}
-		for _, v := range s.Volumes {
-			source, _, _ := strings.Cut(v, ":")
-			if strings.HasPrefix(source, ".") {
-				_, err := os.Stat(filepath.Join("../..", source))
-				require.NoError(t, err, name)
-			} else {
-				require.Contains(t, compose.Volumes, source, name)
-			}
-		}
-	}
-	admin := compose.Services["orbit"].Environment["ORBIT_ADMIN_ADDR"]
-	var prometheus struct {
-		ScrapeConfigs []struct {
-			JobName       string                       `yaml:"job_name"`
-			StaticConfigs []struct{ Targets []string } `yaml:"static_configs"`
-		} `yaml:"scrape_configs"`
-	}
-	readYAML(t, deploy+"prometheus/prometheus.yml", &prometheus)
-	require.Equal(t, "orbit", prometheus.ScrapeConfigs[0].JobName, "dashboard and rules name the job")
-	for _, target := range prometheus.ScrapeConfigs[0].StaticConfigs[0].Targets {
-		service, port, _ := strings.Cut(target, ":")
-		require.Contains(t, compose.Services, service)
-		require.Equal(t, admin, ":"+port)
-	}
-	var sources struct{ Datasources []struct{ UID, URL string } }
-	readYAML(t, deploy+"grafana/provisioning/datasources/prometheus.yml", &sources)
-	require.Equal(t, "prometheus", sources.Datasources[0].UID)
-	require.Contains(t, sources.Datasources[0].URL, "://prometheus:")
-	require.Contains(t, compose.Services["grafana"].Volumes, "./deploy/grafana/dashboards:/var/lib/grafana/dashboards:ro")
 }
