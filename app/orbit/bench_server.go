@@ -36,7 +36,7 @@ func startServer(ctx context.Context, con console, dsn string) (*benchServer, er
 	}
 	return spawn(ctx, con, func(s *benchServer) error { _, _, err := s.target(ctx); return err },
 		"serve", "--demo", "--admin-addr", admin, "--database-url", dsn, "--log-level", "warn", "--drain", "0s",
-		"--max-user-sessions", "100000", "--max-sessions", "100000", "--max-workspace-sessions", "100000")
+		"--max-user-sessions", "100000", "--max-sessions", "100000", "--max-workspace-sessions", "100000", "--commands-per-second", "100000")
 }
 
 // startYardstick serves what fanout compares with.
