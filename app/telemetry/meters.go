@@ -320,12 +320,11 @@ func (m *Meters) counterVec(d *metric) *prometheus.CounterVec {
 	return vec
 }
 
-// histogramVec has classic buckets, for every Prometheus, and native ones of
-// about 10 % each, for one that asks for them.
+// histogramVec has classic buckets. Native ones would cost every delivery a look
+// into a concurrent map: measured, 13 % of a fan-out's processor time.
 func (m *Meters) histogramVec(d *metric) *prometheus.HistogramVec {
 	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: d.name, Help: d.help, Buckets: seconds,
-		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour,
 	}, d.labels)
 	m.registry.MustRegister(vec)
 	return vec

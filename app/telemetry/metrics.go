@@ -96,7 +96,7 @@ func WriteMarkdown(w io.Writer) error {
 # Metrics
 
 ` + "`GET /metrics`" + ` on the admin listener, in the formats of Prometheus and OpenMetrics. Histograms have
-classic buckets from 0.5 ms to 30 s and, for a Prometheus that scrapes native histograms, those too.
+classic buckets from 0.5 ms to 30 s.
 Beside these there are client_golang's own ` + "`go_…` and `process_…`" + `.
 
 A metric marked *shared* is the database's: every node tells the same, so aggregate over nodes with

@@ -77,8 +77,8 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	w := &wire{Conn: conn}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		if w.raw, err = tcp.SyscallConn(); err != nil {
+	if socket, ok := conn.(syscall.Conn); ok { // not TLS, which has bytes of its own to add
+		if w.raw, err = socket.SyscallConn(); err != nil {
 			return nil, nil, errors.Join(err, conn.Close())
 		}
 	}

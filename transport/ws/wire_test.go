@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
@@ -8,6 +9,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -214,3 +217,21 @@ func acceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
+
+// A listener that keeps track of its connections wraps them. Behind the wrapper
+// writes were no longer tried, and a delivery cost twice as much.
+func TestAWrappedSocketIsWrittenToDirectly(t *testing.T) {
+	w, _ := pair(t)
+	conn, _, err := hijacker{hijackable{ResponseWriter: httptest.NewRecorder(), conn: struct{ *net.TCPConn }{w.Conn.(*net.TCPConn)}}}.Hijack()
+	require.NoError(t, err)
+	how, err := conn.(*wire).tryWrite(text("a"))
+	require.NoError(t, err)
+	require.Equal(t, wrote, how)
+}
+
+type hijackable struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.conn, nil, nil }
