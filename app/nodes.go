@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/orbit/realtime/app/cluster"
@@ -70,7 +72,7 @@ func (a *App) wireCluster() {
 		// Who comes back on another node at the end of the grace is on record,
 		// and read by everybody, within three heartbeats.
 		PresenceLease: a.cfg.PresenceGrace + 3*beatInterval,
-		Stats:         a.nodeStats, OnCommand: a.obey, OnRejoined: a.recorder.Rewrite, Logger: a.log,
+		Stats:         a.nodeStats, OnCommand: a.obey, OnAsk: a.answer, OnRejoined: a.recorder.Rewrite, Logger: a.log,
 	})
 }
 
@@ -175,6 +177,67 @@ func (a *App) obey(c store.Command) {
 type sessions struct {
 	*hub.Hub
 	app *App
+}
+
+// askSessions is the question for a node's sessions.
+const askSessions = "sessions"
+
+// sessionFilter selects sessions; see hub.Hub.Sessions.
+type sessionFilter struct {
+	WorkspaceID, MemberID string
+	Limit                 int
+}
+
+// Sessions implements console.Sessions: those of all nodes. A node that doesn't
+// answer is left out, and logged.
+func (s sessions) Sessions(workspaceID, memberID string, limit int) []domain.SessionInfo {
+	filter := sessionFilter{workspaceID, memberID, limit}
+	list := s.app.ownSessions(filter)
+	arg, err := json.Marshal(filter)
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
+	defer cancel()
+	answers, err := s.app.cluster.Ask(ctx, askSessions, string(arg), s.app.relay.Command)
+	if err != nil {
+		s.app.log.Warn("other nodes can't be asked for their sessions", "error", err)
+	}
+	for id, answer := range answers {
+		var more []domain.SessionInfo
+		if err := json.Unmarshal([]byte(answer), &more); err != nil {
+			s.app.log.Warn("a node's sessions can't be read", "node", id, "error", err)
+		}
+		list = append(list, more...)
+	}
+	slices.SortFunc(list, func(a, b domain.SessionInfo) int {
+		return cmp.Or(b.OpenedAt.Compare(a.OpenedAt.Time), cmp.Compare(a.ID, b.ID))
+	})
+	if limit > 0 && len(list) > limit {
+		list = list[:limit]
+	}
+	return list
+}
+
+func (a *App) ownSessions(f sessionFilter) []domain.SessionInfo {
+	list := a.hub.Sessions(f.WorkspaceID, f.MemberID, f.Limit)
+	for i := range list {
+		list[i].Node = a.node()
+	}
+	return list
+}
+
+// answer answers another node.
+func (a *App) answer(kind, arg string) string {
+	var filter sessionFilter
+	if kind != askSessions || json.Unmarshal([]byte(arg), &filter) != nil {
+		return "[]" // a newer version's question
+	}
+	data, err := json.Marshal(a.ownSessions(filter))
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return string(data)
 }
 
 // Disconnect implements console.Sessions.

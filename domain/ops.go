@@ -79,6 +79,7 @@ type SessionStats struct {
 // SessionInfo is one session, for the drill-down.
 type SessionInfo struct {
 	ID          string   `json:"id"`
+	Node        string   `json:"node,omitempty"` // name of its node, where sessions of several are listed
 	Transport   string   `json:"transport"`
 	WorkspaceID string   `json:"workspaceId"`
 	Workspace   string   `json:"workspace"` // slug

@@ -142,8 +142,38 @@ func (s *Store) Commands(ctx context.Context, d time.Duration) ([]Command, error
 	}, `SELECT id, kind, arg FROM node_commands WHERE at > `+s.dialect.now+` - $1 ORDER BY id`, d.Microseconds())
 }
 
-// PruneCommands forgets commands older than d.
+// PruneCommands forgets commands, and answers that nobody took, older than d.
 func (s *Store) PruneCommands(ctx context.Context, d time.Duration) error {
-	_, err := s.autocommit().exec(ctx, `DELETE FROM node_commands WHERE at <= `+s.dialect.now+` - $1`, d.Microseconds())
+	for _, table := range []string{"node_commands", "node_answers"} {
+		if _, err := s.autocommit().exec(ctx, `DELETE FROM `+table+` WHERE at <= `+s.dialect.now+` - $1`, d.Microseconds()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AddAnswer leaves a node's answer to a question.
+func (s *Store) AddAnswer(ctx context.Context, question, nodeID, answer string) error {
+	_, err := s.autocommit().exec(ctx, `INSERT INTO node_answers (question, node_id, answer, at) VALUES ($1, $2, $3, `+s.dialect.now+`)
+		ON CONFLICT DO NOTHING`, question, nodeID, answer)
 	return err
+}
+
+// Answered counts the answers to a question.
+func (s *Store) Answered(ctx context.Context, question string) (int, error) {
+	return one(ctx, conn{s.read, s.dialect}, "answer", scanValue[int], `SELECT COUNT(*) FROM node_answers WHERE question = $1`, question)
+}
+
+// TakeAnswers returns the answers to a question by node, and deletes them.
+func (s *Store) TakeAnswers(ctx context.Context, question string) (map[string]string, error) {
+	type row struct{ node, answer string }
+	rows, err := many(ctx, s.autocommit(), func(scan scanner) (r row, err error) {
+		err = scan(&r.node, &r.answer)
+		return r, err
+	}, `DELETE FROM node_answers WHERE question = $1 RETURNING node_id, answer`, question)
+	answers := make(map[string]string, len(rows))
+	for _, r := range rows {
+		answers[r.node] = r.answer
+	}
+	return answers, err
 }

@@ -115,6 +115,31 @@ func TestNodeCommands(t *testing.T) {
 	})
 }
 
+func TestNodeAnswers(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		answered := func() int {
+			t.Helper()
+			n, err := s.Answered(t.Context(), "ask_1")
+			require.NoError(t, err)
+			return n
+		}
+		require.Zero(t, answered())
+		for _, node := range []string{"a", "b", "b"} {
+			require.NoError(t, s.AddAnswer(t.Context(), "ask_1", node, "from "+node))
+		}
+		require.NoError(t, s.AddAnswer(t.Context(), "ask_2", "a", "to another"))
+		require.Equal(t, 2, answered())
+		answers, err := s.TakeAnswers(t.Context(), "ask_1")
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"a": "from a", "b": "from b"}, answers)
+		require.Zero(t, answered())
+		require.NoError(t, s.PruneCommands(t.Context(), -time.Minute))
+		answers, err = s.TakeAnswers(t.Context(), "ask_2")
+		require.NoError(t, err)
+		require.Empty(t, answers)
+	})
+}
+
 // A node that hangs answers nobody, but its connections stand: the lanes would
 // lie idle for as long as it hangs.
 func TestAHangingNodesLanesCanBeTaken(t *testing.T) {

@@ -36,6 +36,9 @@ type Database interface {
 	AddCommand(ctx context.Context, kind, arg string) error
 	Commands(ctx context.Context, d time.Duration) ([]store.Command, error)
 	PruneCommands(ctx context.Context, d time.Duration) error
+	AddAnswer(ctx context.Context, question, nodeID, answer string) error
+	Answered(ctx context.Context, question string) (int, error)
+	TakeAnswers(ctx context.Context, question string) (map[string]string, error)
 }
 
 // Presence takes what other nodes say of their sets. Package presence implements it.
@@ -51,11 +54,12 @@ type Config struct {
 	// (default 5 s); its members are kept for PresenceLease (default and least:
 	// Lease).
 	Lease, PresenceLease time.Duration
-	Interval             time.Duration       // between heartbeats (default 1 s)
-	Stats                func() string       // JSON for operators (default "{}")
-	OnCommand            func(store.Command) // what every node is to do, once each
-	OnRejoined           func()              // this node was taken for dead: its record is gone
-	Logger               *slog.Logger        // default slog.Default
+	Interval             time.Duration                 // between heartbeats (default 1 s)
+	Stats                func() string                 // JSON for operators (default "{}")
+	OnCommand            func(store.Command)           // what every node is to do, once each
+	OnAsk                func(kind, arg string) string // answers a question of another node
+	OnRejoined           func()                        // this node was taken for dead: its record is gone
+	Logger               *slog.Logger                  // default slog.Default
 }
 
 func (c *Config) setDefaults() {
@@ -68,6 +72,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.OnCommand == nil {
 		c.OnCommand = func(store.Command) {}
+	}
+	if c.OnAsk == nil {
+		c.OnAsk = func(string, string) string { return "" }
 	}
 	if c.OnRejoined == nil {
 		c.OnRejoined = func() {}
@@ -428,6 +435,10 @@ func (c *Cluster) obey(ctx context.Context) error {
 	}
 	c.mu.Unlock()
 	for _, command := range fresh {
+		if command.Kind == commandAsk {
+			c.answer(ctx, command)
+			continue
+		}
 		c.cfg.OnCommand(command)
 	}
 	if prune {

@@ -24,6 +24,7 @@ type shared struct {
 	nodes    map[string]store.Node
 	presence map[string][]domain.NodePresence
 	commands []store.Command
+	answers  map[string]string // to one question at a time
 	evicted  []string
 	removed  []string
 	down     bool
@@ -33,7 +34,7 @@ type shared struct {
 var errDown = errors.New("away")
 
 func newShared() *shared {
-	return &shared{nodes: map[string]store.Node{}, presence: map[string][]domain.NodePresence{}}
+	return &shared{nodes: map[string]store.Node{}, presence: map[string][]domain.NodePresence{}, answers: map[string]string{}}
 }
 
 func (s *shared) do(fn func()) error {
@@ -97,6 +98,26 @@ func (s *shared) Commands(context.Context, time.Duration) (list []store.Command,
 }
 
 func (s *shared) PruneCommands(context.Context, time.Duration) error { return nil }
+
+func (s *shared) AddAnswer(_ context.Context, question, id, answer string) error {
+	return s.do(func() { s.answers[question+id] = answer })
+}
+
+func (s *shared) Answered(context.Context, string) (n int, err error) {
+	err = s.do(func() { n = len(s.answers) })
+	return n, err
+}
+
+func (s *shared) TakeAnswers(_ context.Context, question string) (answers map[string]string, err error) {
+	answers = map[string]string{}
+	err = s.do(func() {
+		for key, answer := range s.answers {
+			answers[key[len(question):]] = answer
+		}
+		clear(s.answers)
+	})
+	return answers, err
+}
 
 func (s *shared) set(down bool) {
 	s.mu.Lock()
@@ -164,6 +185,7 @@ func join(t *testing.T, db *shared, id string) *member {
 	m.Cluster = New(db, m.sets, Config{
 		Self: store.Node{ID: id}, Lease: 5 * time.Second, PresenceLease: 8 * time.Second,
 		OnCommand:  func(c store.Command) { m.obeyed = append(m.obeyed, c.Kind+" "+c.Arg) },
+		OnAsk:      func(kind, arg string) string { return id + " " + kind + " " + arg },
 		OnRejoined: func() { m.rejoined++ }, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, m.Start(t.Context()))
@@ -316,5 +338,31 @@ func TestCommandsAreCarriedOutOnce(t *testing.T) {
 		a.Stop()
 		b.Stop()
 		a.Stop()
+	})
+}
+
+// A question goes to those who are alive; whoever hangs is not waited for long.
+func TestAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := newShared()
+		a := join(t, db, "a")
+		answers, err := a.Ask(t.Context(), "k", "x", func() {})
+		require.NoError(t, err)
+		require.Empty(t, answers)
+		b, c := join(t, db, "b"), join(t, db, "c")
+		time.Sleep(2 * time.Second)
+		began := time.Now()
+		answers, err = a.Ask(t.Context(), "k", "x", func() { b.Hint(); c.Hint() })
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"b": "b k x", "c": "c k x"}, answers)
+		require.Less(t, time.Since(began), time.Second)
+
+		c.Stop()
+		answers, err = a.Ask(t.Context(), "k", "y", func() {})
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"b": "b k y"}, answers)
+		require.Empty(t, a.obeyed, "a question is no command")
+		a.Stop()
+		b.Stop()
 	})
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -288,6 +289,15 @@ func TestOperatorsReachEveryNode(t *testing.T) {
 			return len(status.Cluster.Nodes) == 3 && held == 4 && status.Cluster.Sessions["ws"] == 1 && status.Cluster.Sessions["sse"] == 1
 		})
 		require.Equal(t, 1, status.Cluster.Members, "on two nodes, and one member")
+
+		resp, err := http.Get(nodes[0].AdminURL() + "/admin/v1/sessions")
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		listed, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		for _, where := range []string{`"node":"node-1"`, `"node":"node-2"`} {
+			require.Contains(t, string(listed), where)
+		}
 	})
 }
 

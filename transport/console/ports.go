@@ -65,7 +65,8 @@ type Monitor interface {
 	Status(ctx context.Context) domain.OpsStatus
 }
 
-// Sessions are this node's sessions. Package hub implements it.
+// Sessions are the sessions of all nodes, as far as they answer. Package app
+// implements it over hub.
 type Sessions interface {
 	// Sessions lists sessions, newest first; "" matches every workspace or member.
 	Sessions(workspaceID, memberID string, limit int) []domain.SessionInfo

@@ -54,8 +54,8 @@ var Routes = []Route{
 	{http.MethodGet, "/audit", RoleViewer, "Who did what, when and why, refusals too; newest first.", with([]string{"operator", "action", "target", "outcome", "since", "until"}, pageNames), nil, listAudit},
 	{http.MethodGet, "/trace/{event}", RoleViewer, "The way of one domain event from its commit to the tabs; with `tab`, the id of a session or a member, also what became of it there.", []string{"tab"}, nil, trace},
 
-	{http.MethodGet, "/presence", RoleViewer, "This node's sessions, summed by workspace.", nil, nil, presence},
-	{http.MethodGet, "/sessions", RoleViewer, "This node's sessions, newest first; `workspace` is a slug or an id.", []string{"workspace", "member", "limit"}, nil, listSessions},
+	{http.MethodGet, "/presence", RoleViewer, "The sessions of all nodes, summed by workspace; a member counts once.", nil, nil, presence},
+	{http.MethodGet, "/sessions", RoleViewer, "The sessions of all nodes, newest first; `workspace` is a slug or an id.", []string{"workspace", "member", "limit"}, nil, listSessions},
 	{http.MethodDelete, "/sessions/{id}", RoleOperator, "Disconnects a session; its client may come back.", []string{"reason"}, nil, disconnect},
 	{http.MethodGet, "/tail", RoleViewer, "A workspace's server events as they are appended, one JSON object a line, until the client goes. `after` is a position to begin behind.", []string{"workspace", "after"}, nil, tail},
 }

@@ -335,7 +335,7 @@ func (s *Service) Status(ctx context.Context) (domain.OpsStatus, error) {
 // maxSessions is how many sessions an answer holds at most.
 const maxSessions = 20_000
 
-// ListSessions lists this node's sessions, newest first.
+// ListSessions lists the sessions of all nodes, newest first.
 func (s *Service) ListSessions(workspaceID, memberID string, limit int) ([]domain.SessionInfo, error) {
 	if s.Sessions == nil {
 		return nil, absent("the list of sessions")
@@ -343,7 +343,7 @@ func (s *Service) ListSessions(workspaceID, memberID string, limit int) ([]domai
 	return nonNil(s.Sessions.Sessions(workspaceID, memberID, limit)), nil
 }
 
-// Presence sums this node's sessions by workspace, the biggest first.
+// Presence sums the sessions of all nodes by workspace, the biggest first.
 func (s *Service) Presence() ([]WorkspacePresence, error) {
 	sessions, err := s.ListSessions("", "", maxSessions)
 	if err != nil {
@@ -375,7 +375,7 @@ func (s *Service) Presence() ([]WorkspacePresence, error) {
 	return list, nil
 }
 
-// Disconnect ends one session of this node; its client may come back.
+// Disconnect ends one session, of whatever node; its client may come back.
 func (s *Service) Disconnect(ctx context.Context, who Caller, id, reason string) error {
 	const action = "session.close"
 	if err := s.allow(ctx, who, action, id); err != nil {

@@ -137,7 +137,7 @@ func viewTail(p domain.Position, e domain.Entry, who Caller) TailEvent {
 	return TailEvent{Position: p, Channel: e.Channel, Type: e.Type, Cause: e.EventID, At: domain.At(e.At), Data: data}
 }
 
-// WorkspacePresence sums this node's sessions of one workspace.
+// WorkspacePresence sums the sessions of one workspace.
 type WorkspacePresence struct {
 	WorkspaceID string         `json:"workspaceId"`
 	Workspace   string         `json:"workspace"` // slug

@@ -77,7 +77,7 @@ func grown(workspaceID string, after int64, n, size int) domain.Appended {
 		a.Entries = append(a.Entries, domain.Entry{
 			Offset: offset, Channel: domain.WorkspaceChannel(workspaceID), Type: domain.ServerMemberUpdated,
 			Data:    fmt.Appendf(nil, `{"type":"workspace.member.updated","n":%d,"text":"<é & ü>%s"}`, offset, strings.Repeat("x", size)),
-			EventID: fmt.Sprint("ev-", offset), At: time.Unix(1, int64(offset)*1000).UTC(),
+			EventID: fmt.Sprint("ev-", offset), At: time.Unix(1, offset*1000).UTC(),
 		})
 	}
 	return a

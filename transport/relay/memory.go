@@ -35,9 +35,14 @@ func (b *Bus) Carrier() *Memory {
 	return &Memory{bus: b, queue: make(chan []byte, memoryQueue), lost: make(chan struct{}, 1)}
 }
 
-func (*Memory) Limit() int          { return memoryLimit }
+// Limit implements Carrier.
+func (*Memory) Limit() int { return memoryLimit }
+
+// Pace implements Carrier.
 func (*Memory) Pace() time.Duration { return 0 }
-func (*Memory) Connected() bool     { return true }
+
+// Connected implements Carrier.
+func (*Memory) Connected() bool { return true }
 
 // Send implements Carrier.
 func (c *Memory) Send(_ context.Context, parcels []Parcel) error {

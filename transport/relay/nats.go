@@ -120,7 +120,10 @@ func NewNATS(cfg NATSConfig) (*NATS, error) {
 	return c, nil
 }
 
-func (*NATS) Limit() int          { return natsLimit }
+// Limit implements Carrier.
+func (*NATS) Limit() int { return natsLimit }
+
+// Pace implements Carrier.
 func (*NATS) Pace() time.Duration { return 0 }
 
 // Connected implements Carrier.

@@ -41,9 +41,14 @@ type Postgres struct {
 // NewPostgres makes a carrier.
 func NewPostgres(n Notifier) *Postgres { return &Postgres{notifier: n} }
 
-func (*Postgres) Limit() int          { return postgresLimit }
+// Limit implements Carrier.
+func (*Postgres) Limit() int { return postgresLimit }
+
+// Pace implements Carrier.
 func (*Postgres) Pace() time.Duration { return postgresPace }
-func (c *Postgres) Connected() bool   { return c.connected.Load() }
+
+// Connected implements Carrier.
+func (c *Postgres) Connected() bool { return c.connected.Load() }
 
 // Send implements Carrier.
 func (c *Postgres) Send(ctx context.Context, parcels []Parcel) error {

@@ -115,8 +115,10 @@ func (r *Relay) Stop() {
 	})
 }
 
-// Follow begins to hear of a workspace. Unfollow ends it.
-func (r *Relay) Follow(workspaceID string)   { r.interest.set(workspaceID, true) }
+// Follow begins to hear of a workspace.
+func (r *Relay) Follow(workspaceID string) { r.interest.set(workspaceID, true) }
+
+// Unfollow hears of it no more.
 func (r *Relay) Unfollow(workspaceID string) { r.interest.set(workspaceID, false) }
 
 // Appended tells who follows the workspaces what was appended to their logs,
