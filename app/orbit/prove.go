@@ -20,6 +20,8 @@ type proveCmd struct {
 	Seed        uint64        `help:"Replays a run's decisions: faults, their times, commands, clients. Default: by chance, and printed."`
 	Duration    time.Duration `default:"3m" help:"How long to break things, for each engine. Settling and checking come on top."`
 	Engine      string        `default:"both" enum:"sqlite,postgres,both" help:"sqlite, postgres or both, one after the other."`
+	Nodes       int           `default:"1" help:"Servers over the one database, behind one address. More than one: PostgreSQL alone."`
+	Relay       string        `default:"postgres" enum:"postgres,nats" help:"What carries hints between nodes: postgres, or nats (from the nats-server that is installed)."`
 	Nemesis     []string      `default:"mixed" help:"Names, separated by commas; mixed (all that can be had here, side by side); each (all, one after the other); list (show them)."`
 	Workspaces  int           `default:"4" help:"Tenants."`
 	Clients     int           `default:"8" help:"Members of each, with a tab or two."`
@@ -35,13 +37,16 @@ func (c proveCmd) Run(ctx context.Context, con console) error {
 	if c.Engine != "both" {
 		engines = []store.Dialect{store.Dialect(c.Engine)}
 	}
+	if c.Nodes > 1 && c.Engine == "both" {
+		engines = engines[1:] // a SQLite file has one node
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	options := prove.Options{
 		Binary: self, Failpoints: hasFailpoints, DatabaseURL: c.DatabaseURL, Seed: c.Seed, Duration: c.Duration, Nemeses: c.Nemesis,
-		Workspaces: c.Workspaces, Clients: c.Clients, Rate: c.Rate, Herd: c.Herd, Progress: con.err,
+		Workspaces: c.Workspaces, Clients: c.Clients, Rate: c.Rate, Herd: c.Herd, Nodes: c.Nodes, Relay: prove.Relay(c.Relay), Progress: con.err,
 	}
 	if slices.Contains(c.Nemesis, "list") {
 		return prove.List(con.out, options)

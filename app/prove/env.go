@@ -26,15 +26,16 @@ type environment struct {
 	dsn      string
 	cluster  *pgcluster.Cluster // nil: none of our own
 	tmpfs    string             // where the database's small file system is mounted; "" for none
-	orders   string             // file with the failpoints' orders
-	ordering sync.Mutex
-	ordered  map[target]string
-	far      *farNetwork  // nil: none
-	store    *store.Store // our own look into the database
+	ordering sync.Mutex         // held to write failpoints' orders
+	far      *farNetwork        // nil: none
+	store    *store.Store       // our own look into the database
 	tenants  []*tenant
 	swapping sync.Mutex // held to change which of them is server, and by those who don't change it
 	server   *process
-	spare    *process // takes turns with server in a rolling restart
+	others   []*process // the nodes beside server
+	spare    *process   // takes turns with server in a rolling restart of one node
+	relays   []*front   // of each node's way to NATS; none without it
+	made     int        // processes made
 	front    *front
 	calls    *caller
 	cleanup  []func() error
@@ -44,7 +45,7 @@ type environment struct {
 
 // prepare makes all that a run needs, and starts the server.
 func prepare(ctx context.Context, o Options) (env *environment, err error) {
-	env = &environment{opts: o, log: &tail{}, ordered: map[target]string{}}
+	env = &environment{opts: o, log: &tail{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, env.close())
@@ -55,7 +56,6 @@ func prepare(ctx context.Context, o Options) (env *environment, err error) {
 		return env, err
 	}
 	env.later(func() error { return os.RemoveAll(env.dir) })
-	env.orders = filepath.Join(env.dir, "failpoints")
 	if err = env.choose(); err != nil {
 		return env, err
 	}
@@ -127,7 +127,7 @@ func (e *environment) makeDatabase(ctx context.Context) error {
 		own = own || n.target == onDatabase && n.ownCluster
 	}
 	if own {
-		c, err := pgcluster.Start(pgcluster.Config{MaxConnections: clusterConnections})
+		c, err := pgcluster.Start(pgcluster.Config{MaxConnections: clusterConnections * e.opts.Nodes})
 		if err != nil {
 			return err
 		}
@@ -144,28 +144,42 @@ func (e *environment) makeDatabase(ctx context.Context) error {
 	return nil
 }
 
-// clusterConnections is small, so that they can be used up.
+// clusterConnections, for each node, is small, so that they can be used up.
 const clusterConnections = 40
 
 // serve starts the server and the front before it.
 func (e *environment) serve(ctx context.Context) (err error) {
-	backend := ""
+	var backends []string
 	if s := e.opts.Server; s != nil {
-		backend = strings.TrimPrefix(s.URL, "http://")
+		backends = []string{strings.TrimPrefix(s.URL, "http://")}
 	} else {
+		if e.opts.Nodes > 1 && e.opts.Relay == RelayNATS {
+			if err = e.makeRelay(ctx); err != nil {
+				return err
+			}
+		}
 		if e.server, err = e.newServer(); err != nil {
 			return err
 		}
-		e.later(func() error { return e.server.kill() })
-		if err = e.server.start(); err != nil {
-			return err
+		for range e.opts.Nodes - 1 {
+			node, err := e.newServer()
+			if err != nil {
+				return err
+			}
+			e.others = append(e.others, node)
 		}
-		if err = e.server.waitReady(ctx, 60*time.Second); err != nil {
-			return fmt.Errorf("%w; it said:\n%s", err, e.log)
+		for _, node := range e.nodes() {
+			e.later(node.kill)
+			if err = node.start(); err != nil {
+				return err
+			}
+			if err = node.waitReady(ctx, 60*time.Second); err != nil {
+				return fmt.Errorf("%w; it said:\n%s", err, e.log)
+			}
+			backends = append(backends, node.local())
 		}
-		backend = e.server.local()
 	}
-	if e.front, err = newFront(ctx, backend); err != nil {
+	if e.front, err = newFront(ctx, backends...); err != nil {
 		return err
 	}
 	e.later(func() error { e.front.close(); return nil })
@@ -178,9 +192,12 @@ func (e *environment) newServer() (*process, error) {
 	if e.far != nil {
 		host = "0.0.0.0"
 	}
-	return newProcess(e.opts.Binary, host, []string{
+	orders := filepath.Join(e.dir, fmt.Sprintf("failpoints-%d", e.made))
+	env := []string{
 		"DATABASE_URL=" + e.dsn,
-		"FAILPOINT_ORDERS=" + e.orders,
+		"FAILPOINT_ORDERS=" + orders,
+		fmt.Sprintf("ORBIT_NODE=node-%d", e.made),
+		"ORBIT_NODE_LEASE=" + nodeLease.String(),
 		"ORBIT_HEARTBEAT=" + heartbeat.String(),
 		"ORBIT_PONG_WAIT=" + pongWait.String(),
 		"ORBIT_WRITE_WAIT=2s",
@@ -194,7 +211,17 @@ func (e *environment) newServer() (*process, error) {
 		"ORBIT_LOG_LEVEL=warn",
 		"ORBIT_MAX_USER_SESSIONS=100000",
 		"ORBIT_COMMANDS_PER_SECOND=100000",
-	}, e.log)
+	}
+	if len(e.relays) > 0 {
+		env = append(env, "NATS_URL="+strings.Replace(e.relays[e.made%len(e.relays)].url(), "http", "nats", 1))
+	}
+	p, err := newProcess(e.opts.Binary, host, env, e.log)
+	if err != nil {
+		return nil, err
+	}
+	p.orders, p.ordered = orders, map[target]string{}
+	e.made++
+	return p, nil
 }
 
 // Settings returns what a server that is not started by a run should be

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,11 +15,12 @@ type front struct {
 	listener net.Listener
 	running  sync.WaitGroup
 
-	mu      sync.Mutex
-	backend string
-	changed chan struct{} // closed when what follows changes
-	net     network
-	conns   map[net.Conn]struct{}
+	mu       sync.Mutex
+	backends []string
+	turn     int           // which of them is the next
+	changed  chan struct{} // closed when what follows changes
+	net      network
+	conns    map[net.Conn]struct{}
 }
 
 // network is how bytes fare.
@@ -28,12 +30,12 @@ type network struct {
 	hold   bool          // what the server sends is kept back, and comes when this ends
 }
 
-func newFront(ctx context.Context, backend string) (*front, error) {
+func newFront(ctx context.Context, backends ...string) (*front, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	f := &front{listener: l, backend: backend, changed: make(chan struct{}), conns: map[net.Conn]struct{}{}}
+	f := &front{listener: l, backends: backends, changed: make(chan struct{}), conns: map[net.Conn]struct{}{}}
 	f.running.Go(f.accept)
 	return f, nil
 }
@@ -47,11 +49,11 @@ func (f *front) close() {
 	f.running.Wait()
 }
 
-// to leads new connections to another server.
-func (f *front) to(backend string) {
+// to leads new connections to other servers.
+func (f *front) to(backends ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.backend = backend
+	f.backends = backends
 }
 
 func (f *front) set(n network) {
@@ -87,19 +89,29 @@ func (f *front) accept() {
 			return
 		}
 		f.mu.Lock()
-		backend, refuse := f.backend, f.net.refuse
+		f.turn++
+		turn := f.turn % len(f.backends)
+		order := slices.Concat(f.backends[turn:], f.backends[:turn])
+		refuse := f.net.refuse
 		f.mu.Unlock()
 		if refuse {
 			_ = client.Close()
 			continue
 		}
-		f.running.Go(func() { f.carry(client, backend) })
+		f.running.Go(func() { f.carry(client, order) })
 	}
 }
 
-func (f *front) carry(client net.Conn, backend string) {
-	server, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(context.Background(), "tcp", backend)
-	if err != nil {
+// carry takes a connection to the first backend that accepts it.
+func (f *front) carry(client net.Conn, backends []string) {
+	var server net.Conn
+	for _, backend := range backends {
+		var err error
+		if server, err = (&net.Dialer{Timeout: 2 * time.Second}).DialContext(context.Background(), "tcp", backend); err == nil {
+			break
+		}
+	}
+	if server == nil {
 		_ = client.Close()
 		return
 	}

@@ -26,10 +26,11 @@ const (
 	onDatabase target = "database"
 	onEvents   target = "events"
 	onNetwork  target = "network"
+	onRelay    target = "relay"
 	onClients  target = "clients"
 )
 
-var targets = []target{onProcess, onDatabase, onEvents, onNetwork, onClients}
+var targets = []target{onProcess, onDatabase, onEvents, onNetwork, onRelay, onClients}
 
 // nemesis is one way to break things.
 type nemesis struct {
@@ -51,7 +52,9 @@ var nemeses = []*nemesis{
 	{name: "kill-after-relay", target: onProcess, what: "kill -9 when the hub was told and has not written", least: 500 * time.Millisecond, most: 3 * time.Second, lacks: lacksFailpoints, run: killAt("relayed", 40)},
 	{name: "kill-mid-replay", target: onProcess, what: "kill -9 while returning clients replay", least: 500 * time.Millisecond, most: 3 * time.Second, lacks: lacksFailpoints, run: killMidReplay},
 	{name: "pause", target: onProcess, what: "SIGSTOP: the server stands still, its sockets stay open", least: time.Second, most: 8 * time.Second, lacks: lacksProcess, run: pause},
-	{name: "rolling", target: onProcess, what: "a deploy under load: a new node, then SIGTERM to the old one (SQLite: one after the other)", least: time.Second, most: 4 * time.Second, lacks: lacksProcess, run: rolling},
+	{name: "rolling", target: onProcess, what: "a deploy under load: a new node, then SIGTERM to the old one (SQLite, and several nodes: one after the other)", least: time.Second, most: 4 * time.Second, lacks: lacksProcess, run: rolling},
+	{name: "flap", target: onProcess, what: "a node dies and comes back, again and again", least: 3 * time.Second, most: 12 * time.Second, lacks: lacksNodes, run: flap},
+	{name: "blackout", target: onProcess, what: "kill -9 of all nodes at the same moment", least: 300 * time.Millisecond, most: 2 * time.Second, lacks: lacksNodes, run: blackout},
 
 	{name: "db-crash", target: onDatabase, what: "pg_ctl stop -m immediate, and up again", least: 500 * time.Millisecond, most: 5 * time.Second, ownCluster: true, lacks: lacksCluster, run: crashDatabase},
 	{name: "db-pause", target: onDatabase, what: "SIGSTOP to all of PostgreSQL", least: 2 * time.Second, most: 10 * time.Second, ownCluster: true, lacks: lacksCluster, run: pauseDatabase},
@@ -72,6 +75,10 @@ var nemeses = []*nemesis{
 	{name: "partition", target: onNetwork, what: "every connection breaks, and new ones too", least: time.Second, most: 8 * time.Second, run: partition},
 	{name: "half-open", target: onNetwork, what: "packets vanish: half-open TCP, in a network namespace", least: 4 * time.Second, most: 10 * time.Second, lacks: lacksNamespace, run: dropPackets},
 
+	{name: "relay-cut", target: onRelay, what: "hints between nodes are lost: the LISTEN connections are ended, again and again (NATS: some nodes' connections are refused)", least: time.Second, most: 10 * time.Second, lacks: lacksNodes, run: cutRelay},
+	{name: "relay-late", target: onRelay, what: "each piece of what some nodes say to NATS and hear from it is late by up to 500 ms", least: 2 * time.Second, most: 8 * time.Second, lacks: lacksNATS, run: disturbRelay(network{delay: 500 * time.Millisecond})},
+	{name: "relay-hold", target: onRelay, what: "what NATS says to some nodes is kept back, and comes later, all at once", least: 2 * time.Second, most: 10 * time.Second, lacks: lacksNATS, run: disturbRelay(network{hold: true})},
+
 	{name: "trim", target: onClients, what: "retention passes clients that are away: they must be told", least: 2 * time.Second, most: 5 * time.Second, run: trim},
 	{name: "herd", target: onClients, what: "thousands of clients reconnect at once", least: 4 * time.Second, most: 15 * time.Second, lacks: lacksProcess, run: stampede},
 }
@@ -91,6 +98,23 @@ func lacksProcess(o Options) error {
 		return errors.New("the server was started by somebody else")
 	}
 	return nil
+}
+
+func lacksNodes(o Options) error {
+	switch {
+	case o.Engine != store.Postgres:
+		return errOnlyPostgres
+	case o.Nodes < 2:
+		return errors.New("it takes several nodes: --nodes 3")
+	}
+	return lacksProcess(o)
+}
+
+func lacksNATS(o Options) error {
+	if err := lacksNodes(o); err != nil || o.Relay == RelayNATS {
+		return err
+	}
+	return errors.New("it takes --relay nats")
 }
 
 func lacksFailpoints(o Options) error {

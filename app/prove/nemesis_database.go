@@ -39,7 +39,7 @@ func takeConnections(ctx context.Context, r *round, f fault, _ *rand.Rand) error
 			_ = s.Close()
 		}
 	}()
-	for range clusterConnections {
+	for range clusterConnections * r.env.opts.Nodes {
 		s, err := store.Open(ctx, store.Config{DSN: r.env.dsn, MaxConns: 4})
 		if err != nil {
 			break // no more to be had

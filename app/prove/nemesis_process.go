@@ -17,13 +17,13 @@ const startPatience = 60 * time.Second
 
 // revive starts the server, as a supervisor would: again whenever it ends, for
 // its database may be away at the moment. It returns when the server is ready.
-func (e *environment) revive(ctx context.Context) error {
+func (e *environment) revive(ctx context.Context, p *process) error {
 	var err error
 	for end := time.Now().Add(startPatience); time.Now().Before(end) && ctx.Err() == nil; sleep(ctx, 200*time.Millisecond) {
-		if err = e.server.start(); err != nil {
+		if err = p.start(); err != nil {
 			return err
 		}
-		if err = e.server.waitReady(ctx, time.Until(end)); err == nil {
+		if err = p.waitReady(ctx, time.Until(end)); err == nil {
 			return nil
 		}
 	}
@@ -31,90 +31,106 @@ func (e *environment) revive(ctx context.Context) error {
 }
 
 func kill(ctx context.Context, r *round, f fault, d *rand.Rand) error {
-	if err := r.env.server.kill(); err != nil {
+	p := r.env.victim(d)
+	if err := p.kill(); err != nil {
 		return err
 	}
 	sleep(ctx, time.Duration(d.Int64N(int64(f.For))))
-	return r.env.revive(context.WithoutCancel(ctx))
+	return r.env.revive(context.WithoutCancel(ctx), p)
 }
 
 // killAt makes the server kill itself at a point that it passes the nth time.
 func killAt(point string, within int) func(context.Context, *round, fault, *rand.Rand) error {
 	return func(ctx context.Context, r *round, f fault, d *rand.Rand) error {
-		if err := r.env.order(onProcess, fmt.Sprintf("%s kill every=%d", point, 1+d.IntN(within))); err != nil {
+		p := r.env.victim(d)
+		if err := r.env.order(onProcess, fmt.Sprintf("%s kill every=%d", point, 1+d.IntN(within)), p); err != nil {
 			return err
 		}
-		return r.env.afterDeath(ctx, f.For+10*time.Second)
+		return r.env.afterDeath(ctx, p, f.For+10*time.Second)
 	}
 }
 
 func killMidReplay(ctx context.Context, r *round, f fault, d *rand.Rand) error {
 	// Once to empty the memory, so that what clients missed is read from the log.
-	if err := r.env.server.kill(); err != nil {
+	p := r.env.victim(d)
+	if err := p.kill(); err != nil {
 		return err
 	}
 	sleep(ctx, f.For)
-	if err := r.env.order(onProcess, fmt.Sprintf("replay kill every=%d", 1+d.IntN(6))); err != nil {
+	if err := r.env.order(onProcess, fmt.Sprintf("replay kill every=%d", 1+d.IntN(6)), p); err != nil {
 		return err
 	}
-	if err := r.env.server.start(); err != nil {
+	if err := p.start(); err != nil {
 		return err
 	}
-	return r.env.afterDeath(ctx, 8*time.Second)
+	return r.env.afterDeath(ctx, p, 8*time.Second)
 }
 
 // afterDeath waits until the server has killed itself, and brings it back with
 // no such order.
-func (e *environment) afterDeath(ctx context.Context, patience time.Duration) error {
+func (e *environment) afterDeath(ctx context.Context, p *process, patience time.Duration) error {
 	select {
-	case <-e.server.dead():
+	case <-p.dead():
 	case <-time.After(patience): // the point was not passed often enough: no harm
 	case <-ctx.Done():
 	}
-	if err := e.order(onProcess, ""); err != nil {
+	if err := e.order(onProcess, "", p); err != nil {
 		return err
 	}
-	if err := e.server.kill(); err != nil { // it may have died at any moment until now
+	if err := p.kill(); err != nil { // it may have died at any moment until now
 		return err
 	}
-	return e.revive(context.WithoutCancel(ctx))
+	return e.revive(context.WithoutCancel(ctx), p)
 }
 
-// order tells the server's failpoints what to do; "" ends an order.
-func (e *environment) order(of target, text string) error {
+// order tells failpoints what to do; "" ends an order.
+func (e *environment) order(of target, text string, who ...*process) error {
 	e.ordering.Lock()
 	defer e.ordering.Unlock()
-	e.ordered[of] = text
-	var all strings.Builder
-	for _, t := range targets {
-		fmt.Fprintln(&all, e.ordered[t])
+	for _, p := range who {
+		p.ordered[of] = text
+		var all strings.Builder
+		for _, t := range targets {
+			fmt.Fprintln(&all, p.ordered[t])
+		}
+		draft := p.orders + ".new"
+		if err := os.WriteFile(draft, []byte(all.String()), 0o600); err != nil {
+			return err
+		}
+		if err := os.Rename(draft, p.orders); err != nil {
+			return err
+		}
 	}
-	draft := e.orders + ".new"
-	if err := os.WriteFile(draft, []byte(all.String()), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(draft, e.orders)
+	return nil
 }
 
-func pause(ctx context.Context, r *round, f fault, _ *rand.Rand) error {
-	if err := r.env.server.signal(syscall.SIGSTOP); err != nil {
+func pause(ctx context.Context, r *round, f fault, d *rand.Rand) error {
+	p := r.env.victim(d)
+	if err := p.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	sleep(ctx, f.For)
-	if err := r.env.server.signal(syscall.SIGCONT); err != nil {
+	if err := p.signal(syscall.SIGCONT); err != nil {
 		return err
 	}
-	return r.env.server.waitReady(context.WithoutCancel(ctx), startPatience)
+	return p.waitReady(context.WithoutCancel(ctx), startPatience)
 }
 
 func rolling(ctx context.Context, r *round, f fault, _ *rand.Rand) error {
 	e := r.env
 	ctx = context.WithoutCancel(ctx)
-	if e.opts.Engine == store.SQLite { // one process at a time has the file
-		if err := e.server.terminate(ctx); err != nil {
-			r.broke("%v", err)
+	// One process at a time has a SQLite file; where there are several nodes,
+	// the others serve meanwhile.
+	if e.opts.Engine == store.SQLite || len(e.others) > 0 {
+		for _, p := range e.nodes() {
+			if err := p.terminate(ctx); err != nil {
+				r.broke("%v", err)
+			}
+			if err := e.revive(ctx, p); err != nil {
+				return err
+			}
 		}
-		return e.revive(ctx)
+		return nil
 	}
 	if e.spare == nil {
 		spare, err := e.newServer()
@@ -126,7 +142,7 @@ func rolling(ctx context.Context, r *round, f fault, _ *rand.Rand) error {
 	}
 	old := e.server
 	e.swap()
-	if err := e.revive(ctx); err != nil {
+	if err := e.revive(ctx, e.server); err != nil {
 		return err
 	}
 	e.front.to(e.server.local())
@@ -153,10 +169,15 @@ func (e *environment) swap() {
 // misproject gives the projectors an order for a while.
 func misproject(order string) func(context.Context, *round, fault, *rand.Rand) error {
 	return func(ctx context.Context, r *round, f fault, _ *rand.Rand) error {
-		if err := r.env.order(onEvents, order); err != nil {
+		// The spare too: it may be the server before this is over.
+		all := r.env.nodes()
+		if spare := r.env.turns(); spare != nil {
+			all = append(all, spare)
+		}
+		if err := r.env.order(onEvents, order, all...); err != nil {
 			return err
 		}
 		sleep(ctx, f.For)
-		return r.env.order(onEvents, "")
+		return r.env.order(onEvents, "", all...)
 	}
 }

@@ -21,6 +21,7 @@ const (
 	pongWait  = time.Second
 	grace     = 2 * time.Second
 	pollLease = 3 * time.Second
+	nodeLease = 3 * time.Second
 )
 
 // process is the real binary, serving.
@@ -28,6 +29,8 @@ type process struct {
 	binary, addr, admin string
 	env                 []string
 	log                 io.Writer
+	orders              string // file with its failpoints' orders
+	ordered             map[target]string
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -63,14 +66,19 @@ func (p *process) local() string {
 }
 
 func (p *process) start() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	// Not bound to a context: how it ends is what this is about.
 	cmd := exec.CommandContext(context.Background(), p.binary, "serve")
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stderr, cmd.Stdout = p.log, p.log
 	// A group of its own: Ctrl-C is for the run, which ends it then.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return p.begin(cmd)
+}
+
+// begin runs what the process is from now on.
+func (p *process) begin(cmd *exec.Cmd) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -26,6 +26,12 @@ type Options struct {
 	Binary     string        // the orbit to start; required unless Server is given
 	Failpoints bool          // that binary has failpoints
 	Engine     store.Dialect // default SQLite
+	// Nodes is how many servers run over the database, behind the one address
+	// that clients know; more than one takes PostgreSQL. Default 1, at most 9.
+	Nodes int
+	// Relay is what carries hints between them: RelayPostgres (default) or
+	// RelayNATS, from the nats-server that is installed.
+	Relay Relay
 	// DatabaseURL names the PostgreSQL server to make a scratch database on.
 	// Nemeses that hurt a database get a cluster of their own instead, as does
 	// an empty URL.
@@ -45,6 +51,14 @@ type Options struct {
 	// another: nothing can be done to it, but it can be watched.
 	Server *Server
 }
+
+// Relay is what carries hints between nodes.
+type Relay string
+
+const (
+	RelayPostgres Relay = "postgres"
+	RelayNATS     Relay = "nats"
+)
 
 // Server is where a running server is found.
 type Server struct {
@@ -69,7 +83,7 @@ func (o *Options) setDefaults() error {
 	for _, d := range []struct {
 		value    *int
 		fallback int
-	}{{&o.Workspaces, 4}, {&o.Clients, 6}, {&o.Rate, 40}, {&o.Herd, 5000}} {
+	}{{&o.Workspaces, 4}, {&o.Clients, 6}, {&o.Rate, 40}, {&o.Herd, 5000}, {&o.Nodes, 1}} {
 		if *d.value == 0 {
 			*d.value = d.fallback
 		}
@@ -78,6 +92,7 @@ func (o *Options) setDefaults() error {
 		o.Duration = 3 * time.Minute
 	}
 	o.Patience = cmp.Or(o.Patience, 90*time.Second)
+	o.Relay = cmp.Or(o.Relay, RelayPostgres)
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
@@ -88,6 +103,14 @@ func (o *Options) setDefaults() error {
 		return errors.New("a run takes 1 to 200 workspaces, with 3 to 1000 clients each")
 	case o.Rate < o.Workspaces || o.Rate > 5000:
 		return errors.New("the rate is 1 command a second per workspace at least, 5000 in all at most")
+	case o.Nodes < 1 || o.Nodes > 9:
+		return errors.New("a run takes 1 to 9 nodes")
+	case o.Nodes > 1 && o.Engine != store.Postgres:
+		return errors.New("several nodes take PostgreSQL: a SQLite file has one")
+	case o.Nodes > 1 && o.Server != nil:
+		return errors.New("nodes are started by the run, or are somebody else's")
+	case o.Relay != RelayPostgres && o.Relay != RelayNATS:
+		return fmt.Errorf("there is no relay %q: postgres or nats", o.Relay)
 	case o.Herd < 1 || o.Herd > 9000:
 		return errors.New("a herd is 1 to 9000 clients: this process may open 20,000 files")
 	}
@@ -108,6 +131,9 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	report = newReport(o, env)
 	rounds := plan(o, env.possible)
 	say := func(format string, args ...any) { fmt.Fprintf(o.Progress, format+"\n", args...) }
+	if o.Nodes > 1 {
+		say("%d nodes, hints by %s", o.Nodes, o.Relay)
+	}
 	say("%s, seed %d: %d workspaces, %d clients, %d commands/s, %d round(s)", o.Engine, o.Seed, o.Workspaces, o.Workspaces*o.Clients, o.Rate, len(rounds))
 	for i, r := range rounds {
 		if ctx.Err() != nil {

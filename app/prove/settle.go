@@ -44,16 +44,20 @@ var operator = domain.Act{Operator: "prove", Role: "direct", Via: "direct"}
 // heal waits for the server, sends poisoned events back, and waits until the
 // outbox is empty.
 func (r *round) heal(ctx context.Context) error {
-	admin := ""
+	var admins []string
 	if s := r.env.opts.Server; s != nil {
-		admin = s.AdminURL
+		admins = []string{s.AdminURL}
 	} else {
-		admin = "http://" + r.env.server.admin
+		for _, p := range r.env.nodes() {
+			admins = append(admins, "http://"+p.admin)
+		}
 	}
 	waiting, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	if err := waitReady(waiting, admin); err != nil {
-		return fmt.Errorf("after the faults: %w; it said:\n%s", err, r.env.log)
+	for _, admin := range admins {
+		if err := waitReady(waiting, admin); err != nil {
+			return fmt.Errorf("after the faults: %w; it said:\n%s", err, r.env.log)
+		}
 	}
 	empty := func() bool {
 		ids, err := r.env.store.WaitingEvents(ctx)

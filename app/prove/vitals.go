@@ -15,17 +15,21 @@ import (
 	"github.com/orbit/realtime/app/prove/check"
 )
 
-// measure notes how heavy the server is, at rest. There is nothing to measure
-// of one that isn't ours.
+// measure notes how heavy each node is, at rest. There is nothing to measure of
+// one that isn't ours.
 func (r *round) measure() error {
-	v := check.Vitals{At: r.now()}
-	if p := r.env.server; p != nil {
-		v.PID = p.pid()
-		for _, tb := range r.allTabs() {
-			if tb.connected() {
-				v.Clients++
-			}
+	if r.env.opts.Server != nil {
+		r.vitals = append(r.vitals, check.Vitals{At: r.now()})
+		return nil
+	}
+	clients := 0 // of all nodes: any of them may have come to this one
+	for _, tb := range r.allTabs() {
+		if tb.connected() {
+			clients++
 		}
+	}
+	for _, p := range r.env.nodes() {
+		v := check.Vitals{At: r.now(), PID: p.pid(), Clients: clients}
 		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", v.PID))
 		if err != nil && !os.IsNotExist(err) { // no /proc here
 			return err
@@ -33,8 +37,8 @@ func (r *round) measure() error {
 		v.Files = len(files)
 		v.MemoryKB = residentKB(v.PID)
 		v.Goroutines = goroutines("http://" + p.admin)
+		r.vitals = append(r.vitals, v)
 	}
-	r.vitals = append(r.vitals, v)
 	return nil
 }
 
