@@ -68,6 +68,7 @@ func (p Poison) Superseded() bool {
 // PoisonGroup is all poison of one fingerprint.
 type PoisonGroup struct {
 	Fingerprint string              `json:"fingerprint"`
+	Newest      string              `json:"newest"` // id of the message that the next four are of
 	Projector   string              `json:"projector"`
 	ErrorClass  string              `json:"errorClass"`
 	Where       string              `json:"where"`

@@ -82,8 +82,8 @@ func checkAct(by domain.Act) error {
 	return nil
 }
 
-// maxReason bounds Act.Reason, in bytes.
-const maxReason = 2000
+// maxReason bounds Act.Reason, in bytes: a thousand characters of any script.
+const maxReason = 4000
 
 // remember claims an idempotency key for a request. again: it was carried out
 // before, with that answer. Somebody who is carrying it out now is waited for.

@@ -14,6 +14,9 @@ type dialect struct {
 	// lockUpdate and lockShare end a SELECT that locks its rows. SQLite has
 	// one writer at a time and needs neither.
 	lockUpdate, lockShare string
+	// lockOperations lets one transaction at a time, until it commits, make an
+	// operation. SQLite needs none, for the same reason.
+	lockOperations string
 	// now is the server's clock, in Unix microseconds.
 	now    string
 	arrays bool // lists are passed as arrays; as JSON otherwise
@@ -26,8 +29,11 @@ var (
 		// NO KEY: rows that refer to this one can still be inserted.
 		lockUpdate: " FOR NO KEY UPDATE",
 		lockShare:  " FOR SHARE",
-		now:        "(extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT",
-		arrays:     true,
+		// A table's lock, in the mode that conflicts with itself and with changes
+		// of rows, but not with reading or locking them.
+		lockOperations: "LOCK TABLE operations IN SHARE ROW EXCLUSIVE MODE",
+		now:            "(extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT",
+		arrays:         true,
 	}
 	sqliteDialect = dialect{
 		name: SQLite,

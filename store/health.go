@@ -35,7 +35,7 @@ type Blocker struct {
 	State       string    // active, idle in transaction, …
 	Since       time.Time // the start of its transaction
 	StateSince  time.Time
-	Query       string // its current or last statement, the first 120 characters
+	Query       string // its current or last statement without its texts, the first 120 characters
 	Waiting     int    // backends of ours that wait for it
 }
 
@@ -131,7 +131,8 @@ func (s *Store) blockers(ctx context.Context) ([]Blocker, error) {
 		b.Since, b.StateSince = began.Time.UTC(), changed.Time.UTC()
 		return b, err
 	}, `SELECT b.pid, COALESCE(b.application_name, ''), COALESCE(b.usename, ''), COALESCE(b.state, ''),
-			b.xact_start, b.state_change, left(regexp_replace(b.query, '\s+', ' ', 'g'), 120), COUNT(*)
+			b.xact_start, b.state_change,
+			left(regexp_replace(regexp_replace(b.query, '''(?:[^'']|'''')*''', '''…''', 'g'), '\s+', ' ', 'g'), 120), COUNT(*)
 		FROM pg_stat_activity w
 		CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS waits(pid)
 		JOIN pg_stat_activity b ON b.pid = waits.pid

@@ -148,20 +148,20 @@ func (st *step) judge(ctx context.Context) error {
 	if op.Pending == 0 && op.InFlight == 0 {
 		return st.finish(ctx, domain.OperationDone, "")
 	}
-	if settled := op.Succeeded + op.Failed + op.Skipped; op.Stage < op.Total && settled == op.Stage {
-		op.Stage = min(nextStage(op.Stage, op.Succeeded, op.Total), op.Total)
+	if settled := op.Succeeded + op.Failed + op.Skipped; op.Stage < op.Total && op.InFlight == 0 && settled >= op.Stage {
+		op.Stage = min(nextStage(settled, op.Succeeded, op.Total), op.Total)
 	}
 	return nil
 }
 
 // nextStage is how many items may begin once all of the stage before are
 // settled. What was skipped proves nothing, and another takes its place.
-func nextStage(stage, succeeded, total int) int {
+func nextStage(settled, succeeded, total int) int {
 	switch {
 	case succeeded < canary:
-		return stage + canary - succeeded
+		return settled + canary - succeeded
 	case succeeded < canaries:
-		return stage + canaries - succeeded
+		return settled + canaries - succeeded
 	}
 	return total
 }
@@ -190,20 +190,17 @@ func (st *step) finish(ctx context.Context, state domain.OperationState, why str
 type item struct {
 	n        int
 	poisonID string
+	fits     bool // its message is in the state for it
 }
 
 // begin takes pending items, as many as stage and rate allow.
 func (st *step) begin(ctx context.Context) error {
 	op := &st.op
-	room := op.Stage - (op.Total - op.Pending)
-	n := min(room, st.allowance(), maxStep)
+	n := st.allowance()
 	if n <= 0 {
 		return nil
 	}
-	items, err := many(ctx, st.conn, func(scan scanner) (i item, err error) {
-		err = scan(&i.n, &i.poisonID)
-		return i, err
-	}, `SELECT n, poison_id FROM operation_items WHERE operation_id = $1 AND state = 'pending' ORDER BY n LIMIT $2`, op.ID, n)
+	items, err := st.pick(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -242,6 +239,26 @@ func (st *step) begin(ctx context.Context) error {
 		}
 	}
 	return st.note(ctx, items, fit, done, state)
+}
+
+// pick returns the next pending items, up to the nth that fits. Those between
+// that don't will be skipped; they cost neither stage nor rate, or an operation
+// whose messages were mended meanwhile would go through them one by one.
+func (st *step) pick(ctx context.Context, n int) ([]item, error) {
+	next, err := many(ctx, st.conn, func(scan scanner) (i item, err error) {
+		err = scan(&i.n, &i.poisonID, &i.fits)
+		return i, err
+	}, `SELECT i.n, i.poison_id, COALESCE(p.state = $2, false) FROM operation_items i LEFT JOIN poison p ON p.id = i.poison_id
+		WHERE i.operation_id = $1 AND i.state = 'pending' ORDER BY i.n LIMIT $3`, st.op.ID, string(selects[st.op.Kind]), maxStep)
+	for i, it := range next {
+		if it.fits {
+			n--
+		}
+		if n == 0 {
+			return next[:i+1], err
+		}
+	}
+	return next, err
 }
 
 // inOrder sorts what is fit by the order of the items: events are sent back as
@@ -302,7 +319,7 @@ func (st *step) allowance() int {
 	// At least one item's worth may be saved up, or a slow rate would never begin.
 	from := max(st.next, now-max(burst.Microseconds(), pace))
 	n := (now - from) / pace
-	n = min(n, int64(min(maxStep, st.op.Pending, st.op.Stage-(st.op.Total-st.op.Pending))))
+	n = min(n, int64(min(maxStep, st.op.Pending, st.op.Stage-(st.op.Total-st.op.Pending)))) // what the stage has room for
 	st.next = from + max(n, 0)*pace
 	return int(n)
 }

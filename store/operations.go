@@ -26,8 +26,8 @@ var selects = map[domain.OperationKind]domain.PoisonState{
 
 // CreateOperation pins what the filter selects now, of the messages that are in
 // the state for it, oldest event first, and lets the work begin. Errors:
-// CodeInvalid, and CodeConflict if another number is selected than expected;
-// then nothing is done.
+// CodeInvalid, and CodeConflict if another number is selected than expected, or
+// an operation that runs has some of them before it; then nothing is done.
 func (s *Store) CreateOperation(ctx context.Context, by domain.Act, r domain.OperationRequest) (domain.Operation, error) {
 	id, err := s.act(ctx, by, "operation.create", "", r, func(c conn) (string, string, error) {
 		return createOperation(ctx, c, by, r)
@@ -66,6 +66,12 @@ func createOperation(ctx context.Context, c conn, by domain.Act, r domain.Operat
 		return "", "", err
 	}
 	w.add("state = ?", string(selects[r.Kind]))
+	// One at a time, so that each sees what those before it are about.
+	if c.d.lockOperations != "" {
+		if _, err := c.exec(ctx, c.d.lockOperations); err != nil {
+			return "", "", err
+		}
+	}
 	id, now := domain.NewID("op"), time.Now()
 	stage := r.Expect
 	if r.Kind == domain.OperationRequeue && !r.NoCanary {
@@ -88,7 +94,31 @@ func createOperation(ctx context.Context, c conn, by domain.Act, r domain.Operat
 	case n != int64(r.Expect):
 		return "", "", domain.Errorf(domain.CodeConflict, "%d messages are selected now, not %d", n, r.Expect)
 	}
+	if err := alone(ctx, c, id); err != nil {
+		return "", "", err
+	}
 	return id, fmt.Sprintf("%s of %d messages", r.Kind, n), nil
+}
+
+// alone refuses an operation on messages that another one, which runs, has yet
+// to begin with: two operators pressed the same button.
+func alone(ctx context.Context, c conn, id string) error {
+	type other struct {
+		id, operator string
+		n            int
+	}
+	others, err := many(ctx, c, func(scan scanner) (o other, err error) {
+		err = scan(&o.id, &o.operator, &o.n)
+		return o, err
+	}, `SELECT o.id, o.operator, COUNT(*) FROM operations o
+		JOIN operation_items theirs ON theirs.operation_id = o.id AND theirs.state = 'pending'
+		JOIN operation_items ours ON ours.operation_id = $1 AND ours.poison_id = theirs.poison_id
+		WHERE o.active AND o.state = 'running' AND o.id <> $1 GROUP BY o.id, o.operator, o.created_at ORDER BY o.created_at LIMIT 1`, id)
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	return domain.Errorf(domain.CodeConflict, "operation %s, begun by %s, is about %d of them: wait for it, or cancel it",
+		others[0].id, others[0].operator, others[0].n)
 }
 
 // OnOperation registers fn, called after an operation was made or cancelled in

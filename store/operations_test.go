@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,6 +157,79 @@ func TestOperationSkipsWhatOthersDid(t *testing.T) {
 	})
 }
 
+// Somebody mends a group one by one while an operation on all of it runs. It
+// once passed by what was done already one message a step, each a canary of its
+// own: ten thousand of them took half an hour, and kept the operation running.
+func TestOperationPassesByWhatOthersDidAtOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		const mended, left = 300, 15
+		list := addMany(t, s, "ws", mended+left)
+		op, err := s.CreateOperation(t.Context(), operator, everything(domain.OperationRequeue, len(list)))
+		require.NoError(t, err)
+		for _, p := range list[:mended] {
+			require.NoError(t, s.RequeuePoison(t.Context(), operator, p.ID))
+		}
+		handle(t, s, nil)
+		steps := 0
+		op = stepUntil(t, s, op.ID, func(op domain.Operation) bool { steps++; return op.InFlight > 0 })
+		require.Less(t, steps, 10)
+		require.Equal(t, mended, op.Skipped)
+		require.Equal(t, 1, op.InFlight, "the canary is the first that is left")
+		handle(t, s, nil)
+		op = stepUntil(t, s, op.ID, func(op domain.Operation) bool { return op.Succeeded+op.InFlight == 11 })
+		handle(t, s, nil)
+		op = stepUntil(t, s, op.ID, func(op domain.Operation) bool { return op.Succeeded+op.InFlight == left })
+		handle(t, s, nil)
+		op = stepUntil(t, s, op.ID, func(op domain.Operation) bool { return op.State == domain.OperationDone })
+		require.Equal(t, [2]int{left, mended}, [2]int{op.Succeeded, op.Skipped})
+	})
+}
+
+// Two operators press "requeue all" at once: both once had an operation on the
+// same messages. Now one is told of the other's.
+func TestOperationsDoNotOverlap(t *testing.T) {
+	for _, engine := range storetest.Engines(t) {
+		t.Run(string(engine), func(t *testing.T) {
+			dsn := storetest.DSN(t, engine)
+			stores := []*store.Store{storetest.OpenDSN(t, dsn), storetest.OpenDSN(t, dsn)}
+			list := addMany(t, stores[0], "ws", 20)
+			for range 5 {
+				made, errs := make([]domain.Operation, len(stores)), make([]error, len(stores))
+				var g errgroup.Group
+				for i, s := range stores {
+					g.Go(func() error {
+						made[i], errs[i] = s.CreateOperation(t.Context(), operator, everything(domain.OperationRequeue, 20))
+						return nil
+					})
+				}
+				require.NoError(t, g.Wait())
+				won := 0
+				if errs[0] != nil {
+					won = 1
+				}
+				require.NoError(t, errs[won])
+				requireCode(t, domain.CodeConflict, errs[1-won])
+				require.ErrorContains(t, errs[1-won], made[won].ID)
+				_, err := stores[1-won].CreateOperation(t.Context(), because("x"), domain.OperationRequest{
+					Kind: domain.OperationDiscard, Expect: 1, Filter: domain.PoisonFilter{IDs: []string{list[3].ID}},
+				})
+				requireCode(t, domain.CodeConflict, err)
+				_, err = stores[1-won].CancelOperation(t.Context(), operator, made[won].ID)
+				require.NoError(t, err)
+			}
+			// What another one is not about, or not anymore, is free.
+			_, err := stores[0].CreateOperation(t.Context(), operator, domain.OperationRequest{
+				Kind: domain.OperationRequeue, Expect: 2, Filter: domain.PoisonFilter{IDs: []string{list[0].ID, list[1].ID}},
+			})
+			require.NoError(t, err)
+			_, err = stores[1].CreateOperation(t.Context(), operator, domain.OperationRequest{
+				Kind: domain.OperationRequeue, Expect: 2, Filter: domain.PoisonFilter{IDs: []string{list[2].ID, list[3].ID}},
+			})
+			require.NoError(t, err)
+		})
+	}
+}
+
 // The selection is what the operator saw, or nothing is done.
 func TestOperationPinsItsSelection(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
@@ -263,6 +337,14 @@ func TestOperationRate(t *testing.T) {
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, op.Succeeded, 1, "a slow rate begins, too")
 		require.LessOrEqual(t, op.Succeeded, 2+int(took.Seconds()))
+	})
+}
+
+// A reason has a thousand characters, of any script. It once had 2,000 bytes.
+func TestReasonsInAnyScript(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		p := addMany(t, s, "ws", 1)[0]
+		require.NoError(t, s.DiscardPoison(t.Context(), because(strings.Repeat("😀", 1000)), p.ID))
 	})
 }
 

@@ -62,9 +62,10 @@ func (s *Store) move(ctx context.Context, by domain.Act, action, id string, from
 	return err
 }
 
-// about is what the audit says of a message, once that is gone.
+// about is what the audit says of a message, once that is gone. The error's own
+// words may be a tenant's: viewers read the audit, and it is kept for long.
 func about(p domain.Poison) string {
-	return string(p.Event.Type) + " of " + p.Event.AggregateID + " in " + p.Event.WorkspaceID + ": " + p.Error
+	return string(p.Event.Type) + " of " + p.Event.AggregateID + " in " + p.Event.WorkspaceID + ": " + p.ErrorClass + ", group " + p.Fingerprint
 }
 
 // hold locks a message that must be in a state, and have the version asked for.

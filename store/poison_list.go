@@ -216,9 +216,9 @@ func (s *Store) describe(ctx context.Context, names string, groups map[string]*d
 	}
 	c := conn{s.read, s.dialect}
 	newest, err := many(ctx, c, func(scan scanner) (g domain.PoisonGroup, err error) {
-		err = scan(&g.Fingerprint, &g.Projector, &g.ErrorClass, &g.Where, &g.Error)
+		err = scan(&g.Fingerprint, &g.Newest, &g.Projector, &g.ErrorClass, &g.Where, &g.Error)
 		return g, err
-	}, `SELECT p.fingerprint, p.projector, p.error_class, p.place, p.error
+	}, `SELECT p.fingerprint, p.id, p.projector, p.error_class, p.place, p.error
 		FROM (SELECT value->>0 AS name FROM `+s.dialect.rows+`) g JOIN poison p ON p.id = (
 			SELECT id FROM poison n WHERE n.fingerprint = g.name ORDER BY poisoned_at DESC, id DESC LIMIT 1)`, names)
 	if err != nil {
@@ -226,7 +226,7 @@ func (s *Store) describe(ctx context.Context, names string, groups map[string]*d
 	}
 	for _, n := range newest {
 		g := groups[n.Fingerprint]
-		g.Projector, g.ErrorClass, g.Where, g.Error = n.Projector, n.ErrorClass, n.Where, n.Error
+		g.Newest, g.Projector, g.ErrorClass, g.Where, g.Error = n.Newest, n.Projector, n.ErrorClass, n.Where, n.Error
 	}
 	type build struct {
 		fingerprint, name string

@@ -264,7 +264,12 @@ func (a *Alerts) openGroups(ctx context.Context) ([]domain.PoisonGroup, error) {
 	}
 }
 
-func groupBody(g *domain.PoisonGroup) AlertBody {
+// groupBody tells of a group. Who reads the webhook's channel may not be who may
+// read errors: their words are masked, as for the fingerprint.
+func groupBody(of *domain.PoisonGroup) AlertBody {
+	masked := *of
+	masked.Error = domain.Mask(of.Error)
+	g := &masked
 	build := ""
 	if len(g.Builds) > 0 {
 		build = ", build " + g.Builds[0]

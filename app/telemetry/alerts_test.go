@@ -129,6 +129,17 @@ func poison(t *testing.T, s *store.Store, n int) (ids []string) {
 	return ids
 }
 
+// TestAlertsAreOfNoTenant: a chat room isn't where a customer's mail belongs.
+func TestAlertsAreOfNoTenant(t *testing.T) {
+	g := domain.PoisonGroup{Projector: "p", Error: `olive@acme.test asked for "my own words"`, Counts: map[domain.PoisonState]int{domain.PoisonOpen: 1}}
+	body, err := json.Marshal(groupBody(&g))
+	require.NoError(t, err)
+	require.Contains(t, string(body), "asked for")
+	require.NotContains(t, string(body), "olive")
+	require.NotContains(t, string(body), "my own words")
+	require.Contains(t, g.Error, "olive", "the group itself is left alone")
+}
+
 func TestANewGroupIsAnAlertAndItsReturnARegression(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx, r := t.Context(), newReceiver(t)

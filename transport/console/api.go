@@ -308,8 +308,8 @@ func listItems(c *call) error {
 	if c.query.err != nil {
 		return c.query.err
 	}
-	items, next, err := c.Queue.OperationItems(c.r.Context(), c.r.PathValue("id"), state, p)
-	return answer(c, List[domain.OperationItem]{nonNil(items), next}, err)
+	list, err := c.OperationItems(c.r.Context(), c.who, c.r.PathValue("id"), state, p)
+	return answer(c, list, err)
 }
 
 var itemStates = []domain.ItemState{domain.ItemPending, domain.ItemInFlight, domain.ItemSucceeded, domain.ItemFailed, domain.ItemSkipped}

@@ -293,6 +293,25 @@ func TestViewersSeeStructureNotValues(t *testing.T) {
 		require.NotContains(t, a.body, "olive@acme.test", path)
 		require.NotContains(t, a.body, "let me in", path)
 	}
+	// Where the error's words turn up again: they were masked in the message alone.
+	w.add(9, func(p *domain.Poison) {
+		p.Error, p.Fingerprint = "no room for Olive Owner of 20240607", "00000000000000bb"
+		p.Attempts[0].Error, p.Where = p.Error, "no room for Olive Owner of <n>"
+		p.Event.Payload = json.RawMessage(`{"name":"Olive Owner","born":20240607}`)
+	})
+	w.trace = &domain.Trace{EventID: "event-9", PoisonID: "psn_9", Attempts: []domain.PoisonAttempt{{Error: "no room for Olive Owner of 20240607"}}}
+	w.items["op_0"] = []domain.OperationItem{{PoisonID: "psn_9", State: domain.ItemFailed, Detail: "no room for Olive Owner of 20240607"}}
+	for _, path := range []string{
+		"/poison/messages/psn_9", "/poison/groups", "/poison/groups/00000000000000bb", "/operations/op_0/items", "/trace/event-9",
+	} {
+		a := ask(t, server, "GET", Prefix+path, operatorToken, "")
+		require.Contains(t, a.body, "Olive Owner", path)
+		a = ask(t, server, "GET", Prefix+path, viewerToken, "")
+		require.Equal(t, 200, a.StatusCode, path)
+		require.NotContains(t, a.body, "Olive", path)
+		require.NotContains(t, a.body, "20240607", path)
+	}
+
 	m := ask(t, server, "GET", Prefix+"/poison/messages/psn_8", viewerToken, "").json(t)
 	require.Equal(t, true, m["redacted"])
 	require.Equal(t, map[string]any{"version": "(number)", "name": "(text)", "by": map[string]any{"•••": []any{"(number)", "(true or false)", nil}}}, m["payload"])

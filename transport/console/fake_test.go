@@ -76,7 +76,7 @@ func (m *memory) PoisonGroups(_ context.Context, f domain.PoisonFilter, p domain
 			at[x.Fingerprint] = i
 			workspaces[x.Fingerprint] = map[string]bool{}
 			groups = append(groups, domain.PoisonGroup{
-				Fingerprint: x.Fingerprint, Projector: x.Projector, ErrorClass: x.ErrorClass, Where: x.Where, Error: x.Error,
+				Fingerprint: x.Fingerprint, Newest: x.ID, Projector: x.Projector, ErrorClass: x.ErrorClass, Where: x.Where, Error: x.Error,
 				Counts: map[domain.PoisonState]int{}, Builds: []string{x.Build}, LastSeen: when,
 			})
 		}
@@ -286,6 +286,7 @@ type world struct {
 	*memory
 	sessions []domain.SessionInfo
 	closed   []string
+	trace    *domain.Trace // one more that is known
 }
 
 func newWorld() *world {
@@ -325,6 +326,11 @@ func (w *world) AggregateNow(context.Context, domain.Event) (any, error) {
 }
 
 func (w *world) Trace(_ context.Context, id string) (domain.Trace, error) {
+	if w.trace != nil && w.trace.EventID == id {
+		t := *w.trace
+		t.Attempts = slices.Clone(t.Attempts)
+		return t, nil
+	}
 	if id != "event-1" {
 		return domain.Trace{}, domain.Errorf(domain.CodeNotFound, "no such event")
 	}

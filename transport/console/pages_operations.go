@@ -114,12 +114,12 @@ func (p *pages) operation(v *view) error {
 	if err != nil {
 		return err
 	}
-	items, next, err := p.service.Queue.OperationItems(v.ctx(), op.ID, state, page)
+	items, err := p.service.OperationItems(v.ctx(), v.who, op.ID, state, page)
 	if err != nil {
 		return err
 	}
 	data := operationData{
-		Operation: op, Items: items, More: more(v, next), State_: string(state),
+		Operation: op, Items: items.Items, More: more(v, items.Next), State_: string(state),
 		Running: op.State == domain.OperationRunning, Done: op.Succeeded + op.Failed + op.Skipped,
 	}
 	if op.FinishedAt != nil {

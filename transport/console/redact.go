@@ -72,9 +72,12 @@ type redactor struct{ values []string }
 func newRedactor(ev domain.Event) redactor {
 	var r redactor
 	var v any
-	if json.Unmarshal(ev.Payload, &v) == nil {
-		r.collect(v)
+	d := json.NewDecoder(bytes.NewReader(ev.Payload))
+	d.UseNumber()
+	if d.Decode(&v) != nil {
+		v = string(ev.Payload) // not JSON: one text
 	}
+	r.collect(v)
 	for key, value := range ev.Metadata {
 		if !openMetadata[key] {
 			r.collect(value)
@@ -95,6 +98,10 @@ func (r *redactor) collect(v any) {
 		for _, element := range value {
 			r.collect(element)
 		}
+	case json.Number:
+		if len(value) >= 5 { // of a shorter one every error is full
+			r.collect(value.String())
+		}
 	case string:
 		if len(value) >= 3 && !slices.Contains(r.values, value) && len(r.values) < 1000 {
 			r.values = append(r.values, value)
@@ -103,6 +110,7 @@ func (r *redactor) collect(v any) {
 }
 
 func (r redactor) text(s string) string {
+	s = valid(s)
 	for _, value := range r.values {
 		s = strings.ReplaceAll(s, value, maskedText)
 	}

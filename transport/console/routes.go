@@ -45,7 +45,7 @@ var Routes = []Route{
 	{http.MethodPost, "/poison/messages/{id}/discard", RoleOperator, "Drops an open message; needs a reason.", nil, ActBody{}, act(VerbDiscard)},
 	{http.MethodPost, "/poison/messages/{id}/restore", RoleOperator, "Opens a discarded message again.", nil, ActBody{}, act(VerbRestore)},
 
-	{http.MethodPost, "/operations", RoleOperator, "Begins a bulk operation over all that the filter selects now; 201. 409 when that isn't `expect` messages. With `dryRun` it only counts; 200.", nil, OperationBody{}, createOperation},
+	{http.MethodPost, "/operations", RoleOperator, "Begins a bulk operation over all that the filter selects now; 201. 409 when that isn't `expect` messages, or when a running operation has yet to begin with some of them. With `dryRun` it only counts; 200.", nil, OperationBody{}, createOperation},
 	{http.MethodGet, "/operations", RoleViewer, "Operations, newest first.", pageNames, nil, listOperations},
 	{http.MethodGet, "/operations/{id}", RoleViewer, "One operation and its progress.", nil, nil, showOperation},
 	{http.MethodGet, "/operations/{id}/items", RoleViewer, "The outcome of each message; `state` narrows it to pending, inFlight, succeeded, failed or skipped.", with(pageNames, []string{"state"}), nil, listItems},

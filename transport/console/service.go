@@ -47,11 +47,35 @@ func absent(what string) error {
 // Groups lists poison groups, open and big ones first.
 func (s *Service) Groups(ctx context.Context, who Caller, f domain.PoisonFilter, p domain.Page) (List[domain.PoisonGroup], error) {
 	groups, next, err := s.Queue.PoisonGroups(ctx, f, p)
-	list := List[domain.PoisonGroup]{Items: make([]domain.PoisonGroup, 0, len(groups)), Next: next}
-	for _, g := range groups {
-		list.Items = append(list.Items, viewGroup(g, who))
+	if err != nil {
+		return List[domain.PoisonGroup]{}, err
 	}
-	return list, err
+	groups, err = s.viewGroups(ctx, who, groups)
+	return List[domain.PoisonGroup]{Items: groups, Next: next}, err
+}
+
+// viewGroups are groups as the caller may see them. What a viewer may see of an
+// error depends on what its event says, so the newest messages are looked up.
+func (s *Service) viewGroups(ctx context.Context, who Caller, groups []domain.PoisonGroup) ([]domain.PoisonGroup, error) {
+	newest := map[string]domain.Poison{}
+	if !who.seesAll() && len(groups) > 0 {
+		f := domain.PoisonFilter{}
+		for _, g := range groups {
+			f.IDs = append(f.IDs, g.Newest)
+		}
+		found, _, err := s.Queue.ListPoison(ctx, f, domain.Page{Limit: len(groups)})
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range found {
+			newest[p.ID] = p
+		}
+	}
+	views := make([]domain.PoisonGroup, 0, len(groups))
+	for _, g := range groups {
+		views = append(views, viewGroup(g, who, newest[g.Newest]))
+	}
+	return views, nil
 }
 
 // Group finds one group.
@@ -60,10 +84,13 @@ func (s *Service) Group(ctx context.Context, who Caller, fingerprint string) (do
 	if err == nil && len(groups) == 0 {
 		err = domain.Errorf(domain.CodeNotFound, "no such group")
 	}
+	if err == nil {
+		groups, err = s.viewGroups(ctx, who, groups)
+	}
 	if err != nil {
 		return domain.PoisonGroup{}, err
 	}
-	return viewGroup(groups[0], who), nil
+	return groups[0], nil
 }
 
 // Messages lists poison messages, newest first.
@@ -293,6 +320,20 @@ func (s *Service) CancelOperation(ctx context.Context, who Caller, id string, o 
 	return s.Queue.CancelOperation(ctx, o.by(who), id)
 }
 
+// OperationItems lists what became of each message. Of a failed one that is its
+// error's text: viewers look at the message, where it is masked.
+func (s *Service) OperationItems(ctx context.Context, who Caller, id string, state domain.ItemState, p domain.Page) (List[domain.OperationItem], error) {
+	found, next, err := s.Queue.OperationItems(ctx, id, state, p)
+	list := List[domain.OperationItem]{Items: make([]domain.OperationItem, 0, len(found)), Next: next}
+	for _, item := range found {
+		if item.Detail = valid(item.Detail); item.State == domain.ItemFailed && !who.seesAll() {
+			item.Detail = maskedText
+		}
+		list.Items = append(list.Items, item)
+	}
+	return list, err
+}
+
 // Audit lists who did what, newest first.
 func (s *Service) Audit(ctx context.Context, f domain.AuditFilter, p domain.Page) (List[domain.AuditEntry], error) {
 	entries, next, err := s.Queue.Audit(ctx, f, p)
@@ -314,14 +355,22 @@ func (s *Service) Trace(ctx context.Context, who Caller, eventID, tab string) (d
 		find = func(ctx context.Context, id string) (domain.Trace, error) { return tracer.TraceTab(ctx, id, tab) }
 	}
 	trace, err := find(ctx, eventID)
-	trace.Attempts, trace.Entries = nonNil(trace.Attempts), nonNil(trace.Entries)
-	for i, a := range trace.Attempts {
-		trace.Attempts[i].Error = valid(a.Error)
-		if !who.seesAll() {
-			trace.Attempts[i].Error = redactor{}.text(trace.Attempts[i].Error)
-		}
+	if err != nil {
+		return trace, err
 	}
-	return trace, err
+	trace.Attempts, trace.Entries = nonNil(trace.Attempts), nonNil(trace.Entries)
+	text := valid
+	if !who.seesAll() && trace.PoisonID != "" {
+		p, err := s.Queue.PoisonByID(ctx, trace.PoisonID)
+		if err != nil {
+			return domain.Trace{}, err
+		}
+		text = newRedactor(p.Event).text
+	}
+	for i, a := range trace.Attempts {
+		trace.Attempts[i].Error = text(a.Error)
+	}
+	return trace, nil
 }
 
 // Status tells how this node is doing.

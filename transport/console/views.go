@@ -69,6 +69,7 @@ func viewMessage(p domain.Poison, who Caller, detail bool) Message {
 	if m.Redacted {
 		text = newRedactor(p.Event).text
 		m.Error, d.Stack = text(m.Error), text(d.Stack)
+		_, m.Where = domain.Fingerprint(m.Projector, m.ErrorClass, p.Stack, m.Error) // it may be the error's text
 		d.Payload, d.Metadata = redactJSON(p.Event.Payload), redactMetadata(d.Metadata)
 	}
 	for _, line := range p.ErrorChain {
@@ -84,10 +85,17 @@ func viewMessage(p domain.Poison, who Caller, detail bool) Message {
 	return m
 }
 
-func viewGroup(g domain.PoisonGroup, who Caller) domain.PoisonGroup {
+// viewGroup is a group as the caller may see it; newest is its newest message,
+// needed for viewers.
+func viewGroup(g domain.PoisonGroup, who Caller, newest domain.Poison) domain.PoisonGroup {
 	g.Error, g.Where = valid(g.Error), valid(g.Where)
-	if !who.seesAll() {
-		g.Error = redactor{}.text(g.Error)
+	switch {
+	case who.seesAll():
+	case newest.ID == "": // retention took it meanwhile
+		g.Error, g.Where = maskedText, maskedText
+	default:
+		m := viewMessage(newest, who, false)
+		g.Error, g.Where = m.Error, m.Where
 	}
 	if g.Builds == nil {
 		g.Builds = []string{}
