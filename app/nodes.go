@@ -63,7 +63,7 @@ func (a *App) wireRelay() error {
 // wireCluster makes this node's view of the others, when hub and presence are
 // there.
 func (a *App) wireCluster() {
-	a.recorder = presence.NewRecorder(a.presence, a.store, a.nodeID, a.relay.Presence, a.log)
+	a.recorder = presence.NewRecorder(a.presence, a.store, a.nodeID, a.present, a.log)
 	a.cluster = cluster.New(a.store, a.presence, cluster.Config{
 		Self: store.Node{
 			ID: a.nodeID, Name: a.node(), Build: Build(), Catalog: domain.CatalogHash(), StartedAt: time.Now(),
@@ -139,7 +139,18 @@ func (a *App) appended(all []domain.Appended) {
 	for _, entries := range all {
 		a.hub.Deliver(entries)
 	}
-	a.relay.Appended(all)
+	// Alone, there is nobody to tell, and a notification is a commit. A node that
+	// has just come reads what it needs until it is noticed.
+	if !a.cluster.Alone() {
+		a.relay.Appended(all)
+	}
+}
+
+// present tells others what changed in this node's set.
+func (a *App) present(changes []domain.NodePresence) {
+	if !a.cluster.Alone() {
+		a.relay.Presence(changes)
+	}
 }
 
 // signedOut ends the sessions of a sign-in here at once, and on the other nodes
@@ -261,4 +272,8 @@ func (h hearing) Appended(a domain.Appended)                     { h.hub.Deliver
 func (h hearing) Advanced(workspaceID string, p domain.Position) { h.hub.Advanced(workspaceID, p) }
 func (h hearing) Presence(changes []domain.NodePresence)         { h.cluster.Heard(changes) }
 func (h hearing) Commanded()                                     { h.cluster.Hint() }
-func (h hearing) Missed()                                        { h.hub.Missed(); h.cluster.Hint() }
+
+func (h hearing) Missed(workspaceIDs []string) {
+	h.hub.Missed(workspaceIDs)
+	h.cluster.Hint()
+}

@@ -101,6 +101,7 @@ type Cluster struct {
 
 	lanes   atomic.Bool // this node takes lanes
 	takers  atomic.Pointer[place]
+	others  atomic.Int64  // nodes alive beside this one
 	hinted  chan struct{} // holds a token when commands are to be read
 	beatNow chan struct{} // holds a token when a heartbeat shall come now
 
@@ -202,6 +203,9 @@ func (c *Cluster) Command(ctx context.Context, kind, arg string) error {
 	c.Hint()
 	return err
 }
+
+// Alone tells whether no other node is alive.
+func (c *Cluster) Alone() bool { return c.others.Load() == 0 }
 
 // Nodes lists the nodes that are alive, by id.
 func (c *Cluster) Nodes() []store.Node {
@@ -326,7 +330,11 @@ func (c *Cluster) look(nodes []store.Node) (first bool) {
 // deal finds this node's place among those that take lanes. With c.mu held.
 func (c *Cluster) deal() {
 	p := &place{}
+	others := int64(0)
 	for id, n := range c.peers {
+		if n.still < c.cfg.Lease && id != c.cfg.Self.ID {
+			others++
+		}
 		if n.Lanes && n.still < c.cfg.Lease || id == c.cfg.Self.ID {
 			p.of++
 			if id < c.cfg.Self.ID {
@@ -335,6 +343,7 @@ func (c *Cluster) deal() {
 		}
 	}
 	c.takers.Store(p)
+	c.others.Store(others)
 }
 
 // drop takes a node's members for gone. With c.mu held.

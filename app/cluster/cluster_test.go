@@ -205,9 +205,11 @@ func TestQuotas(t *testing.T) {
 		db := newShared()
 		a := join(t, db, "a")
 		require.Equal(t, []int{4}, quotas(4, a))
+		require.True(t, a.Alone())
 		b, c := join(t, db, "b"), join(t, db, "c")
 		time.Sleep(2 * time.Second)
 		require.Equal(t, []int{2, 1, 1}, quotas(4, a, b, c))
+		require.False(t, a.Alone())
 		require.Equal(t, []int{1, 1, 0}, quotas(2, a, b, c))
 
 		a.Retire()

@@ -126,13 +126,16 @@ type Hub struct {
 	counts   map[Transport]int
 	sessions wheel
 	draining bool
+
+	suspects   map[string]bool // workspaces that Missed named since the last safety read
+	suspectAll bool
 }
 
 // New makes a hub. Presence is given with SetPresence, for the two know each other.
 func New(log Log, ent Entitlements, cfg Config) *Hub {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Hub{
-		log: log, ent: ent, cfg: cfg.withDefaults(), presence: nobody{}, missed: make(chan struct{}, 1),
+		log: log, ent: ent, cfg: cfg.withDefaults(), presence: nobody{}, missed: make(chan struct{}, 1), suspects: map[string]bool{},
 		ctx: ctx, cancel: cancel,
 		feeds: map[string]*feed{}, users: map[string]int{}, counts: map[Transport]int{},
 	}
@@ -202,12 +205,19 @@ func (h *Hub) Advanced(workspaceID string, p domain.Position) {
 	}
 }
 
-// Missed takes the hint that hints were lost: the safety read comes now rather
-// than at its time. It doesn't block.
-func (h *Hub) Missed() {
+// Missed takes the hint that hints about these workspaces were lost, or about any
+// (nil): the safety read of them comes now rather than at its time. It doesn't
+// block.
+func (h *Hub) Missed(workspaceIDs []string) {
+	h.mu.Lock()
+	for _, id := range workspaceIDs {
+		h.suspects[id] = true
+	}
+	h.suspectAll = h.suspectAll || workspaceIDs == nil
+	h.mu.Unlock()
 	select {
 	case h.missed <- struct{}{}:
-	default: // one is coming
+	default: // a read is coming
 	}
 }
 

@@ -39,13 +39,21 @@ func TestMissedHints(t *testing.T) {
 		m := w.connect(member("m"))
 		w.log.add(ws, times(3, toAll)...)
 		_, before := w.log.calls()
-		for range 1000 {
-			w.hub.Missed()
+		for i := range 1000 {
+			w.hub.Missed([][]string{nil, {ws}, {"unknown"}}[i%3])
 		}
 		time.Sleep(time.Second)
 		require.Equal(w.t, offsets(1, 3), m.read())
 		_, after := w.log.calls()
 		require.LessOrEqual(w.t, after-before, 2)
+
+		w.log.add(ws, toAll)
+		w.hub.Missed([]string{"unknown"})
+		time.Sleep(time.Second)
+		require.Empty(w.t, m.read(), "it was not about this workspace")
+		w.hub.Missed([]string{ws})
+		time.Sleep(time.Second)
+		require.Equal(w.t, list("4"), m.read())
 	})
 }
 

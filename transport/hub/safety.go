@@ -20,24 +20,40 @@ func (h *Hub) watchLogs() {
 		case <-h.ctx.Done():
 			return
 		case <-ticker.C:
+			h.safetyRead(nil)
 		case <-h.missed:
 			select {
 			case <-h.ctx.Done():
 				return
 			case <-time.After(missedPause):
 			}
+			h.safetyRead(h.takeSuspects())
 		}
-		h.safetyRead()
 	}
 }
 
-// safetyRead compares every active feed with the log's state, in one query, and
-// lets those that fell behind (or were reset) read. It is what makes a lost
+// takeSuspects returns the workspaces that Missed named; nil for all.
+func (h *Hub) takeSuspects() map[string]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	suspects := h.suspects
+	if h.suspectAll {
+		suspects = nil
+	}
+	h.suspects, h.suspectAll = map[string]bool{}, false
+	return suspects
+}
+
+// safetyRead compares every active feed (or those of only) with the log's state,
+// in one query, and lets those that fell behind (or were reset) read. It is what makes a lost
 // hint cost latency only. It also drops feeds that nobody came back to.
-func (h *Hub) safetyRead() {
+func (h *Hub) safetyRead(only map[string]bool) {
 	heads := map[*feed]int64{}
 	var ids []string
 	for _, f := range h.active() {
+		if only != nil && !only[f.workspaceID] {
+			continue
+		}
 		f.mu.Lock()
 		if f.loaded {
 			// Taken before the query: a head below this one is no race.

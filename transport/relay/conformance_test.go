@@ -136,7 +136,9 @@ var conformance = map[string]func(t *testing.T, n network){
 		a, b := n.node(t, "a"), n.node(t, "b")
 		before := b.ear.missed()
 		b.Follow("ws_9")
-		eventually(t, "b is told that it missed what was before", func() bool { return b.ear.missed() > before })
+		// Either it hears of everything from now on, or it is told when it does.
+		a.Appended([]domain.Appended{grown("ws_9", 1, 1, 8)})
+		eventually(t, "b hears, or hears that it didn't", func() bool { return b.ear.missed() > before || b.ear.heads()["ws_9"] > 0 })
 		eventually(t, "b hears", func() bool {
 			a.Appended([]domain.Appended{grown("ws_9", 1, 1, 8)})
 			return b.ear.heads()["ws_9"] > 0

@@ -70,7 +70,7 @@ func (c *Memory) put(parcels []Parcel) {
 }
 
 // Run implements Carrier.
-func (c *Memory) Run(ctx context.Context, follow *Interest, receive func([]byte), missed func()) {
+func (c *Memory) Run(ctx context.Context, _ *Interest, receive func([]byte), missed func([]string)) {
 	c.bus.mu.Lock()
 	c.bus.nodes[c] = struct{}{}
 	c.bus.mu.Unlock()
@@ -79,7 +79,7 @@ func (c *Memory) Run(ctx context.Context, follow *Interest, receive func([]byte)
 		defer c.bus.mu.Unlock()
 		delete(c.bus.nodes, c)
 	}()
-	missed()
+	missed(nil)
 	for {
 		select {
 		case <-ctx.Done():
@@ -87,20 +87,7 @@ func (c *Memory) Run(ctx context.Context, follow *Interest, receive func([]byte)
 		case data := <-c.queue:
 			receive(data)
 		case <-c.lost:
-			missed()
-		case <-follow.Changed():
-			if anyFollowed(follow.Changes()) {
-				missed()
-			}
+			missed(nil)
 		}
 	}
-}
-
-func anyFollowed(changes map[string]bool) bool {
-	for _, followed := range changes {
-		if followed {
-			return true
-		}
-	}
-	return false
 }

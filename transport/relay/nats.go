@@ -46,6 +46,7 @@ type NATS struct {
 	conn    atomic.Pointer[nats.Conn] // nil before Run
 	inbox   chan *nats.Msg
 	lost    chan struct{} // holds a token when messages may have been lost
+	heard   chan []string // workspaces whose subscription has taken effect
 }
 
 // NewNATS makes a carrier, which connects when it runs: a server that is away is
@@ -58,7 +59,7 @@ func NewNATS(cfg NATSConfig) (*NATS, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	c := &NATS{prefix: cfg.Prefix, logger: cfg.Logger, inbox: make(chan *nats.Msg, natsQueue), lost: make(chan struct{}, 1)}
+	c := &NATS{prefix: cfg.Prefix, logger: cfg.Logger, inbox: make(chan *nats.Msg, natsQueue), lost: make(chan struct{}, 1), heard: make(chan []string)}
 	options := []nats.Option{
 		nats.Name(cfg.Name),
 		nats.NoEcho(),
@@ -166,7 +167,7 @@ func (c *NATS) subject(workspaceID string) string {
 }
 
 // Run implements Carrier.
-func (c *NATS) Run(ctx context.Context, follow *Interest, receive func([]byte), missed func()) {
+func (c *NATS) Run(ctx context.Context, follow *Interest, receive func([]byte), missed func([]string)) {
 	conn, err := c.options.Connect()
 	if err != nil {
 		c.logger.Error("NATS can't be used; tabs of other nodes' changes wait for the safety read", "error", err)
@@ -187,7 +188,9 @@ func (c *NATS) Run(ctx context.Context, follow *Interest, receive func([]byte), 
 		case m := <-c.inbox:
 			receive(m.Data)
 		case <-c.lost:
-			missed()
+			missed(nil)
+		case ids := <-c.heard:
+			missed(ids)
 		case <-follow.Changed():
 			if err := c.adjust(ctx, subs, follow.Changes()); err != nil && ctx.Err() == nil {
 				c.miss()
@@ -199,24 +202,29 @@ func (c *NATS) Run(ctx context.Context, follow *Interest, receive func([]byte), 
 // adjust subscribes to what is followed now, and no more to what isn't.
 func (c *NATS) adjust(ctx context.Context, subs map[string]*nats.Subscription, changes map[string]bool) error {
 	var errs []error
-	for workspaceID, followed := range changes {
+	var followed []string
+	for workspaceID, follow := range changes {
 		sub := subs[workspaceID]
 		switch {
-		case followed && sub == nil:
+		case follow && sub == nil:
+			followed = append(followed, workspaceID)
 			errs = append(errs, c.subscribe(subs, workspaceID))
-		case !followed && sub != nil:
+		case !follow && sub != nil:
 			delete(subs, workspaceID)
 			errs = append(errs, sub.Unsubscribe())
 		}
 	}
-	if anyFollowed(changes) {
+	if len(followed) > 0 {
 		// When the server has answered, it has the subscriptions. In a goroutine,
 		// for what comes in meanwhile must not wait.
 		go func() {
-			ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+			waiting, cancel := context.WithTimeout(ctx, sendTimeout)
 			defer cancel()
-			_ = c.conn.Load().FlushWithContext(ctx) // away: reconnecting will say so
-			c.miss()
+			_ = c.conn.Load().FlushWithContext(waiting) // away: reconnecting will say so
+			select {
+			case c.heard <- followed:
+			case <-ctx.Done():
+			}
 		}()
 	}
 	return errors.Join(errs...)

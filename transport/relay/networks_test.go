@@ -81,7 +81,7 @@ func run(t *testing.T, c relay.Carrier) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	idle := relay.New("idle", c, newEar(), nil)
 	var running sync.WaitGroup
-	running.Go(func() { c.Run(ctx, idle.Interest(), func([]byte) {}, func() {}) })
+	running.Go(func() { c.Run(ctx, idle.Interest(), func([]byte) {}, func([]string) {}) })
 	return func() { cancel(); running.Wait() }
 }
 

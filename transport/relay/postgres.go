@@ -59,27 +59,12 @@ func (c *Postgres) Send(ctx context.Context, parcels []Parcel) error {
 	return c.notifier.NotifyOn(ctx, postgresChannel, payloads)
 }
 
-// Run implements Carrier.
-func (c *Postgres) Run(ctx context.Context, follow *Interest, receive func([]byte), missed func()) {
-	listening := make(chan struct{})
-	go func() {
-		defer close(listening)
-		_ = c.notifier.ListenTo(ctx, postgresChannel, func(up bool) { // it ends with ctx alone
-			c.connected.Store(up)
-			if up {
-				missed()
-			}
-		}, func(payload string) { receive([]byte(payload)) })
-	}()
-	for {
-		select {
-		case <-listening:
-			return
-		case <-follow.Changed():
-			// Heard already: the filter is ours. What came before it wasn't.
-			if anyFollowed(follow.Changes()) {
-				missed()
-			}
+// Run implements Carrier. It hears of everything: to follow is to filter less.
+func (c *Postgres) Run(ctx context.Context, _ *Interest, receive func([]byte), missed func([]string)) {
+	_ = c.notifier.ListenTo(ctx, postgresChannel, func(up bool) { // it ends with ctx alone
+		c.connected.Store(up)
+		if up {
+			missed(nil)
 		}
-	}
+	}, func(payload string) { receive([]byte(payload)) })
 }

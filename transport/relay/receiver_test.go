@@ -50,7 +50,7 @@ func (e *ear) Commanded() {
 	e.commands++
 }
 
-func (e *ear) Missed() {
+func (e *ear) Missed([]string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.misses++

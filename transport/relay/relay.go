@@ -37,8 +37,9 @@ type Receiver interface {
 	Presence(changes []domain.NodePresence)
 	// Commanded says that the nodes' commands are to be read.
 	Commanded()
-	// Missed says that hints may have been lost: look at everything.
-	Missed()
+	// Missed says that hints about these workspaces may have been lost; nil: look
+	// at everything.
+	Missed(workspaceIDs []string)
 }
 
 // Carrier moves messages between nodes. Package relay has three.
@@ -49,10 +50,11 @@ type Carrier interface {
 	Pace() time.Duration
 	// Send hands messages over. It may take its time, within ctx.
 	Send(ctx context.Context, messages []Parcel) error
-	// Run receives until ctx ends, and reconnects by itself. It calls missed
-	// whenever messages may have been lost, and once it hears of a workspace
-	// newly followed.
-	Run(ctx context.Context, follow *Interest, receive func([]byte), missed func())
+	// Run receives until ctx ends, and reconnects by itself. It calls missed(nil)
+	// once it hears, and whenever messages may have been lost. One that doesn't
+	// hear of a workspace from the moment on that it is followed says so, when it
+	// does.
+	Run(ctx context.Context, follow *Interest, receive func([]byte), missed func(workspaceIDs []string))
 	// Connected tells whether messages can pass now.
 	Connected() bool
 }
