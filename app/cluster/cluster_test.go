@@ -199,6 +199,12 @@ func quotas(lanes int, members ...*member) (q []int) {
 	return q
 }
 
+// pause lets time pass, and what is due then happen.
+func pause(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // Each node's share is its own finding, and together they are all lanes.
 func TestQuotas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -207,19 +213,19 @@ func TestQuotas(t *testing.T) {
 		require.Equal(t, []int{4}, quotas(4, a))
 		require.True(t, a.Alone())
 		b, c := join(t, db, "b"), join(t, db, "c")
-		time.Sleep(2 * time.Second)
+		pause(2 * time.Second)
 		require.Equal(t, []int{2, 1, 1}, quotas(4, a, b, c))
 		require.False(t, a.Alone())
 		require.Equal(t, []int{1, 1, 0}, quotas(2, a, b, c))
 
 		a.Retire()
-		time.Sleep(2 * time.Second)
+		pause(2 * time.Second)
 		require.Equal(t, []int{2, 2}, quotas(4, b, c), "a takes no lanes anymore")
 		a.Stop()
 		b.Stop() // without a word
-		time.Sleep(4 * time.Second)
+		pause(4 * time.Second)
 		require.Equal(t, []int{2}, quotas(4, c))
-		time.Sleep(3 * time.Second)
+		pause(3 * time.Second)
 		require.Equal(t, []int{4}, quotas(4, c))
 		require.ElementsMatch(t, []string{"a", "b"}, db.evicted)
 		require.Len(t, c.Nodes(), 1)
@@ -234,13 +240,13 @@ func TestADeadNode(t *testing.T) {
 		db := newShared()
 		a, b, c := join(t, db, "a"), join(t, db, "b"), join(t, db, "c")
 		late := db.says("c", "m", true)
-		time.Sleep(2 * time.Second)
+		pause(2 * time.Second)
 		c.Stop()
 		for range 6 {
-			time.Sleep(time.Second)
+			pause(time.Second)
 			require.Equal(t, []string{"m"}, a.sets.members("c"))
 		}
-		time.Sleep(4 * time.Second)
+		pause(4 * time.Second)
 		for _, m := range []*member{a, b} {
 			require.Empty(t, m.sets.members("c"))
 			require.Equal(t, 1, m.sets.drops["c"])
@@ -261,12 +267,12 @@ func TestAnOutageKillsNobody(t *testing.T) {
 		a, b := join(t, db, "a"), join(t, db, "b")
 		db.says("a", "m", true)
 		db.says("b", "n", true)
-		time.Sleep(2 * time.Second)
+		pause(2 * time.Second)
 		for range 3 {
 			db.set(true)
-			time.Sleep(time.Hour)
+			pause(time.Hour)
 			db.set(false)
-			time.Sleep(10 * time.Second)
+			pause(10 * time.Second)
 		}
 		require.Equal(t, []string{"m"}, b.sets.members("a"))
 		require.Equal(t, []string{"n"}, a.sets.members("b"))
@@ -285,14 +291,14 @@ func TestANodeThatWakes(t *testing.T) {
 		db := newShared()
 		a, b := join(t, db, "a"), join(t, db, "b")
 		db.says("b", "m", true)
-		time.Sleep(2 * time.Second)
+		pause(2 * time.Second)
 		b.Stop()
-		time.Sleep(time.Minute)
+		pause(time.Minute)
 		require.Empty(t, a.sets.members("b"))
 		require.NoError(t, b.beat(t.Context()))
 		require.Equal(t, 1, b.rejoined)
 		db.says("b", "m", true)
-		time.Sleep(2 * time.Second)
+		pause(2 * time.Second)
 		require.Equal(t, []string{"m"}, a.sets.members("b"))
 		a.Stop()
 	})
@@ -304,13 +310,13 @@ func TestHintsAndRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := newShared()
 		a, b := join(t, db, "a"), join(t, db, "b")
-		time.Sleep(1500 * time.Millisecond)
+		pause(1500 * time.Millisecond)
 		first := db.says("b", "m", true)
 		a.Heard([]domain.NodePresence{first})
 		require.Equal(t, []string{"m"}, a.sets.members("b"), "at once")
 		db.says("b", "m", false)
 		db.says("b", "n", true)
-		time.Sleep(time.Second)
+		pause(time.Second)
 		require.Equal(t, []string{"n"}, a.sets.members("b"), "by the record")
 		a.Heard([]domain.NodePresence{first})
 		require.Equal(t, []string{"n"}, a.sets.members("b"), "what is old changes nothing")
@@ -327,11 +333,11 @@ func TestCommandsAreCarriedOutOnce(t *testing.T) {
 			require.NoError(t, a.Command(t.Context(), "end", fmt.Sprint(i)))
 			b.Hint()
 		}
-		time.Sleep(500 * time.Millisecond)
+		pause(500 * time.Millisecond)
 		want := []string{"end 0", "end 1", "end 2"}
 		require.Equal(t, want, b.obeyed, "at once, with a hint")
 		require.NoError(t, a.Command(t.Context(), "end", "3"))
-		time.Sleep(10 * time.Second)
+		pause(10 * time.Second)
 		want = append(want, "end 3")
 		require.Equal(t, want, a.obeyed)
 		require.Equal(t, want, b.obeyed)
@@ -352,7 +358,7 @@ func TestAsk(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, answers)
 		b, c := join(t, db, "b"), join(t, db, "c")
-		time.Sleep(2 * time.Second)
+		pause(2 * time.Second)
 		began := time.Now()
 		answers, err = a.Ask(t.Context(), "k", "x", func() { b.Hint(); c.Hint() })
 		require.NoError(t, err)

@@ -135,8 +135,8 @@ func TestRewriteAndForget(t *testing.T) {
 			tr.Leave("w", "d", "s", true)
 		}
 		time.Sleep(time.Second)
+		rec.Stop()
 		require.NotEmpty(t, record.forgot)
 		require.Less(t, record.forgot[len(record.forgot)-1], record.last-1, "not what has just been written")
-		rec.Stop()
 	})
 }
