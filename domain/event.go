@@ -68,48 +68,67 @@ type EventSpec struct {
 	Aggregate string // workspace, member, role, team, subscription, room, message, notification
 	// Fact marks events that are facts rather than state (a message was
 	// posted): a backlog of them is never collapsed into one.
-	Fact    bool
+	Fact bool
+	// Level marks events of whose projection the aggregate alone decides, as it
+	// is now: nothing in the payload does, and nobody's rights change. Several
+	// that wait for the same aggregate tell the same; see Collapses.
+	Level   bool
 	Payload any // zero value of the payload's struct
 	Doc     string
 }
 
 // EventTypes is the one table of domain events.
 var EventTypes = []EventSpec{
-	{EventWorkspaceUpdated, "workspace", false, Changed{}, "name or slug changed"},
-	{EventMemberJoined, "member", false, Changed{}, "a user became a member"},
-	{EventMemberUpdated, "member", false, Changed{}, "display name changed"},
-	{EventMemberRoleChanged, "member", false, Changed{}, "another role was given"},
-	{EventMemberRemoved, "member", false, Changed{}, "the membership ended"},
-	{EventRoleCreated, "role", false, Changed{}, "a custom role was made"},
-	{EventRoleUpdated, "role", false, Changed{}, "name or permissions changed"},
-	{EventRoleDeleted, "role", false, Changed{}, "a custom role was deleted"},
-	{EventTeamCreated, "team", false, Changed{}, "a team was made"},
-	{EventTeamUpdated, "team", false, Changed{}, "the team's name changed"},
-	{EventTeamDeleted, "team", false, Changed{}, "the team was deleted"},
-	{EventTeamMemberAdded, "team", false, GroupChanged{}, "a member came into the team"},
-	{EventTeamMemberRemoved, "team", false, GroupChanged{}, "a member left the team"},
-	{EventSubscriptionUpdated, "subscription", false, Changed{}, "plan, seats or status changed"},
-	{EventRoomCreated, "room", false, Changed{}, "a room was opened"},
-	{EventRoomUpdated, "room", false, Changed{}, "the room's name changed"},
-	{EventRoomDeleted, "room", false, RoomDeleted{}, "the room was deleted"},
-	{EventRoomMemberAdded, "room", false, GroupChanged{}, "a member was invited into a private room"},
-	{EventRoomMemberRemoved, "room", false, GroupChanged{}, "a member left a private room"},
-	{EventMessagePosted, "message", true, MessageChanged{}, "somebody said something"},
-	{EventMessageEdited, "message", true, MessageChanged{}, "the author edited it"},
-	{EventMessageDeleted, "message", true, MessageChanged{}, "it was taken back"},
-	{EventMemberNotified, "notification", true, Changed{}, "a member got a notification"},
+	{EventWorkspaceUpdated, "workspace", false, true, Changed{}, "name or slug changed"},
+	{EventMemberJoined, "member", false, false, Changed{}, "a user became a member"},
+	{EventMemberUpdated, "member", false, true, Changed{}, "display name changed"},
+	{EventMemberRoleChanged, "member", false, true, Changed{}, "another role was given"},
+	{EventMemberRemoved, "member", false, false, Changed{}, "the membership ended"},
+	{EventRoleCreated, "role", false, true, Changed{}, "a custom role was made"},
+	{EventRoleUpdated, "role", false, true, Changed{}, "name or permissions changed"},
+	{EventRoleDeleted, "role", false, false, Changed{}, "a custom role was deleted"},
+	{EventTeamCreated, "team", false, true, Changed{}, "a team was made"},
+	{EventTeamUpdated, "team", false, true, Changed{}, "the team's name changed"},
+	{EventTeamDeleted, "team", false, false, Changed{}, "the team was deleted"},
+	{EventTeamMemberAdded, "team", false, false, GroupChanged{}, "a member came into the team"},
+	{EventTeamMemberRemoved, "team", false, false, GroupChanged{}, "a member left the team"},
+	{EventSubscriptionUpdated, "subscription", false, true, Changed{}, "plan, seats or status changed"},
+	{EventRoomCreated, "room", false, true, Changed{}, "a room was opened"},
+	{EventRoomUpdated, "room", false, true, Changed{}, "the room's name changed"},
+	{EventRoomDeleted, "room", false, false, RoomDeleted{}, "the room was deleted"},
+	{EventRoomMemberAdded, "room", false, false, GroupChanged{}, "a member was invited into a private room"},
+	{EventRoomMemberRemoved, "room", false, false, GroupChanged{}, "a member left a private room"},
+	{EventMessagePosted, "message", true, false, MessageChanged{}, "somebody said something"},
+	{EventMessageEdited, "message", true, false, MessageChanged{}, "the author edited it"},
+	{EventMessageDeleted, "message", true, false, MessageChanged{}, "it was taken back"},
+	{EventMemberNotified, "notification", true, false, Changed{}, "a member got a notification"},
 }
 
 // AggregateOf names what an event of type t is about, as EventSpec.Aggregate
 // does; "" for a type that is not in EventTypes.
-func AggregateOf(t EventType) string { return aggregates()[t] }
+func AggregateOf(t EventType) string { return specs()[t].Aggregate }
 
-var aggregates = sync.OnceValue(func() map[EventType]string {
-	kinds := make(map[EventType]string, len(EventTypes))
+// Collapses reports whether several waiting events of type t that are about the
+// same aggregate may be told as one: they are state, told by the aggregate alone.
+func Collapses(t EventType) bool {
+	spec := specs()[t]
+	return spec.Level && !spec.Fact
+}
+
+// Parts reports whether nothing of the workspace may be collapsed across an
+// event of type t: somebody's rights may change there, something ends, or
+// nobody knows what it means.
+func Parts(t EventType) bool {
+	spec := specs()[t]
+	return !spec.Level && !spec.Fact
+}
+
+var specs = sync.OnceValue(func() map[EventType]EventSpec {
+	byType := make(map[EventType]EventSpec, len(EventTypes))
 	for _, spec := range EventTypes {
-		kinds[spec.Type] = spec.Aggregate
+		byType[spec.Type] = spec
 	}
-	return kinds
+	return byType
 })
 
 // Changed is the payload of most domain events: the aggregate's version right

@@ -41,7 +41,8 @@ type Entry struct {
 	// Data is the encoded server event without its id (see EncodeServerEvent).
 	Data   []byte
 	Revoke *Revocation
-	// EventID is the domain event that led to it: the wire's "cause".
+	// EventID is the domain event that led to it: the wire's "cause". Those that
+	// were collapsed into it are in Data alone, as "causes".
 	EventID string
 	// At is when the domain event was published, inside its transaction: shortly
 	// before the commit.
@@ -83,6 +84,27 @@ func EncodeServerEvent(ev ServerEvent, cause string, at time.Time) ([]byte, erro
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
+}
+
+// MaxCauses is how many domain events one entry answers for at most, the one
+// that led to it included. It bounds what is added to an entry, to about 4 KB.
+const MaxCauses = 100
+
+// WithCauses adds to an encoded server event the domain events that were
+// collapsed into it, beside its cause. With none it returns data as it is.
+func WithCauses(data []byte, causes []string) ([]byte, error) {
+	if len(causes) == 0 {
+		return data, nil
+	}
+	list, err := json.Marshal(causes)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, len(data)+len(list)+16)
+	out = append(out, `{"causes":`...)
+	out = append(out, list...)
+	out = append(out, ',')
+	return append(out, data[1:]...), nil
 }
 
 // Frame adds the position, as "id", to an encoded server event. The result is

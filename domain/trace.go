@@ -17,8 +17,11 @@ type Trace struct {
 	ProjectedMS float64         `json:"projectedMs"` // the projector's time
 	CommittedAt *Time           `json:"committedAt"` // its entries, in the log
 	PoisonID    string          `json:"poisonId,omitempty"`
-	Traceparent string          `json:"traceparent,omitempty"`
-	Entries     []TraceEntry    `json:"entries"`
+	// CollapsedInto is the earlier event of the same type and aggregate, waiting
+	// at the same time, whose entries told of this one as well ("causes").
+	CollapsedInto string       `json:"collapsedInto,omitempty"`
+	Traceparent   string       `json:"traceparent,omitempty"`
+	Entries       []TraceEntry `json:"entries"`
 	// Waiting says where in the outbox it is, while it is there.
 	Waiting *TraceWaiting `json:"waiting,omitempty"`
 	// Session answers for one tab, if one was asked about.

@@ -55,7 +55,8 @@ type batch struct {
 	deliveries []int          // parallel to rows: how often each was admitted
 	committed  int            // rows[:committed] are gone from the outbox
 	limit      int            // rows[limit:] are not admitted and stay; see admit
-	err        error          // why nothing more can be committed
+	runs       runs
+	err        error // why nothing more can be committed
 	loadedAt   time.Time
 }
 
@@ -90,13 +91,15 @@ func (b *batch) QueryContext(ctx context.Context, query string, args ...any) (ws
 	defer rows.Close()
 
 	var loaded []store.OutboxRow
-	for rows.Next() {
+	size := 0
+	for size < maxBatchBytes && rows.Next() {
 		row, err := store.ScanOutboxRow(rows.Scan)
 		if err != nil {
 			return nil, err
 		}
 		row.Event.ID = messageUUID(b.lane.topic, row.Event.ID)
 		loaded = append(loaded, row)
+		size += len(row.Event.Payload)
 	}
 	// The library doesn't look at Err: a connection that broke in the middle
 	// would pass for a short batch.
@@ -129,7 +132,7 @@ func (b *batch) ExecContext(ctx context.Context, query string, args ...any) (wsq
 	if !ok {
 		return nil, fmt.Errorf("ack %T: want the sequence numbers of rows", args[0])
 	}
-	b.lane.size.observe(len(seqs), time.Since(b.loadedAt))
+	b.lane.size.observe(len(seqs), time.Since(b.loadedAt), b.waited())
 	if err := b.commitTo(ctx, len(seqs)); err != nil {
 		return nil, err
 	}
@@ -172,6 +175,14 @@ func (b *batch) admit(eventID string) bool {
 	return true
 }
 
+// waited is how long the oldest row had waited when the batch was read.
+func (b *batch) waited() time.Duration {
+	if len(b.rows) == 0 {
+		return 0
+	}
+	return b.loadedAt.Sub(b.rows[0].Event.CreatedAt)
+}
+
 // claimedAt is when the batch was read.
 func (b *batch) claimedAt() time.Time {
 	b.mu.Lock()
@@ -193,6 +204,9 @@ func (b *batch) stage(eventID string, e effect) error {
 	}
 	e.doneAt = time.Now()
 	b.effects[i] = e
+	if e.projection != nil && e.projection.Into == "" {
+		b.runs.lead(&b.rows[i].Event, i)
+	}
 	return nil
 }
 
@@ -257,9 +271,15 @@ func (b *batch) commitTo(ctx context.Context, n int) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
 	defer cancel()
-	appended, err := b.commit(ctx, b.collect(n))
+	effects, err := b.collect(n)
+	if err != nil {
+		b.err = err
+		return err
+	}
+	appended, err := b.commit(ctx, effects)
 	if err != nil {
 		b.err = fmt.Errorf("commit a batch: %w", err)
+		b.lane.size.shrink()
 		return b.err
 	}
 	b.lane.bus.cfg.Observer.Handled(b.lane.lane, time.Now(), b.handled(n))
@@ -272,12 +292,14 @@ func (b *batch) commitTo(ctx context.Context, n int) error {
 }
 
 // collect gathers rows[committed:n] and their effects.
-func (b *batch) collect(n int) store.Effects {
+func (b *batch) collect(n int) (store.Effects, error) {
 	e := store.Effects{Topic: b.lane.topic, Lane: b.lane.lane, Epoch: b.claim.Epoch()}
+	placed := make(map[int]int) // index in rows → index in e.Projected
 	for i := b.committed; i < n; i++ {
 		e.Acked = append(e.Acked, b.rows[i].Seq)
 		if p := b.effects[i].projection; p != nil {
 			p.Seq = b.rows[i].Seq
+			placed[i] = len(e.Projected)
 			e.Projected = append(e.Projected, *p)
 		}
 		if p := b.effects[i].poison; p != nil {
@@ -285,7 +307,7 @@ func (b *batch) collect(n int) store.Effects {
 			e.Poisoned = append(e.Poisoned, *p)
 		}
 	}
-	return e
+	return e, b.gatherCauses(e.Projected, placed, n)
 }
 
 // batchRows hands loaded rows to schemaAdapter.UnmarshalMessage, one by one.

@@ -29,6 +29,9 @@ type Config struct {
 	// why nobody can be told. Default: nobody is.
 	Concerns func(ctx context.Context, read domain.Reader, ev domain.Event) ([]domain.Channel, error)
 	Retry    RetryConfig
+	// Each projects every event by itself: no backlog is collapsed. It is there
+	// to measure and to compare.
+	Each bool
 	// HandlerTimeout is how long one attempt of a projector may take (default 5 s).
 	HandlerTimeout time.Duration
 	// SafetyPoll is how long an idle lane sleeps at most (default 200 ms).

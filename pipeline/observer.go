@@ -14,7 +14,11 @@ const (
 	Silent    Outcome = "silent"    // to none: nothing to tell
 	Poisoned  Outcome = "poisoned"
 	Duplicate Outcome = "duplicate" // projected before
+	Collapsed Outcome = "collapsed" // told by the entries of an earlier event, in this commit
 )
+
+// Outcomes are all of them.
+var Outcomes = []Outcome{Projected, Silent, Collapsed, Poisoned, Duplicate}
 
 // Observer is told what becomes of events. Calls come from several lanes at
 // once, in the order of each lane; they hold it up, so they must not block.
@@ -53,6 +57,8 @@ func (b *batch) handled(n int) []Handled {
 		switch {
 		case e.poison != nil:
 			h.Outcome, h.Class = Poisoned, e.poison.ErrorClass
+		case e.projection != nil && e.projection.Into != "":
+			h.Outcome = Collapsed
 		case e.projection != nil && len(e.projection.Entries) > 0:
 			h.Outcome, h.Entries = Projected, e.projection.Entries
 		case e.projection != nil:

@@ -49,7 +49,7 @@ type LaneStatus struct {
 	Lane      int
 	Owned     bool   // this process serves it
 	LastError string // what it is waiting for, or ""
-	BatchSize int    // rows read at once, 1 to 500
+	BatchSize int    // rows read at once, 1 to 10,000
 }
 
 // New makes a pipeline with one projector per event type. An event of a type
@@ -87,7 +87,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	}
 	lanes := p.subscribers()
 	poison := poisoner{ping: p.store.Ping, concerns: p.concerns(), build: p.cfg.Build, node: p.cfg.Node, logger: p.cfg.Logger}
-	dispatch := dispatcher{projectors: p.projectors, runner: p.runner, observer: p.cfg.Observer, node: p.cfg.Node, stories: p.cfg.Retention.Traces > 0}
+	dispatch := dispatcher{projectors: p.projectors, runner: p.runner, observer: p.cfg.Observer, node: p.cfg.Node, stories: p.cfg.Retention.Traces > 0, each: p.cfg.Each}
 	router, err := newRouter(p.cfg, lanes, poison, dispatch, p.bus.logger)
 	if err != nil {
 		return err

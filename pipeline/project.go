@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -17,6 +18,7 @@ type dispatcher struct {
 	observer   Observer
 	node       string
 	stories    bool // kept for traces
+	each       bool // collapse nothing
 }
 
 func (d dispatcher) handle(msg *message.Message) error {
@@ -28,12 +30,22 @@ func (d dispatcher) handle(msg *message.Message) error {
 	if err != nil {
 		return err
 	}
+	return d.project(msg.Context(), b, ev)
+}
+
+// project stages what the event leads to.
+func (d dispatcher) project(ctx context.Context, b *batch, ev domain.Event) error {
 	project, err := projectorOf(d.projectors, ev)
 	if err != nil {
 		return err
 	}
+	if !d.each {
+		if first := b.answeredBy(&ev); first != nil {
+			return b.stage(ev.ID, d.collapsed(b, &ev, first))
+		}
+	}
 	began := time.Now()
-	events, err := d.runner.run(msg.Context(), project, ev)
+	events, err := d.runner.run(ctx, project, ev)
 	took := time.Since(began)
 	d.observer.Attempted(ev.Type, took, err)
 	if err != nil {
@@ -43,17 +55,34 @@ func (d dispatcher) handle(msg *message.Message) error {
 	if err != nil {
 		return err
 	}
-	var story *store.Story
-	if d.stories {
-		story = store.NewStory(&ev, d.node, b.lane.lane, b.claimedAt(), took)
-		story.Entries = len(entries)
-	}
+	story := d.story(b, &ev, took, len(entries))
 	return b.stage(ev.ID, effect{projection: &store.Projection{
 		Story:   story,
 		EventID: ev.ID, WorkspaceID: ev.WorkspaceID, Entries: entries,
 		Kind: domain.AggregateOf(ev.Type), AggregateID: ev.AggregateID,
 		PoisonID: ev.Metadata[store.MetaPoisonID],
 	}, took: took})
+}
+
+// collapsed is the effect of an event that the entries of first answer for.
+func (d dispatcher) collapsed(b *batch, ev *domain.Event, first *store.Projection) effect {
+	story := d.story(b, ev, 0, len(first.Entries))
+	if story != nil {
+		story.Into = first.EventID
+	}
+	return effect{projection: &store.Projection{
+		EventID: ev.ID, WorkspaceID: ev.WorkspaceID, Into: first.EventID, Story: story,
+	}}
+}
+
+// story is what is kept of an event, if anything is.
+func (d dispatcher) story(b *batch, ev *domain.Event, took time.Duration, entries int) *store.Story {
+	if !d.stories {
+		return nil
+	}
+	story := store.NewStory(ev, d.node, b.lane.lane, b.claimedAt(), took)
+	story.Entries = entries
+	return story
 }
 
 // projectorOf finds an event's projector. The error is permanent: no such event

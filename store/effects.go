@@ -27,13 +27,17 @@ type Effects struct {
 type Projection struct {
 	EventID     string
 	WorkspaceID string
-	// Kind and AggregateID name what was projected, and Seq its event's place in
-	// the outbox: what failed of it earlier is moot now. Without a Kind nothing is.
+	// Kind and AggregateID name what was projected, and Seq the place in the outbox
+	// of its event, or of the last one collapsed into it: what failed of the
+	// aggregate earlier is moot now. Without a Kind nothing is.
 	Kind, AggregateID string
 	Seq               int64
 	// Entries to append to the workspace's log; Offset is assigned by the
 	// commit. May be empty (the row is gone: silence).
 	Entries []domain.Entry
+	// Into is the event, projected in the same commit, whose entries answer for
+	// this one too; then there are none here.
+	Into string
 	// PoisonID is the poison message that this heals, if the event was requeued.
 	PoisonID string
 	// Story is kept with the dedupe mark, for Trace; nil keeps none.
@@ -61,6 +65,9 @@ func (s *Store) CommitEffects(ctx context.Context, e Effects) ([]domain.Appended
 		now := time.Now()
 		fresh, err := markProjected(ctx, c, e.Projected, now)
 		if err != nil {
+			return err
+		}
+		if err := unparted(e.Projected, fresh); err != nil {
 			return err
 		}
 		var stale map[string]bool
@@ -131,6 +138,25 @@ func markProjected(ctx context.Context, c conn, all []Projection, now time.Time)
 		isNew[p.EventID] = false // a second one in this batch
 		return !first
 	}), nil
+}
+
+// unparted refuses entries that would answer for an event a second time, or for
+// one whose mark is set although the entries aren't appended. The fence keeps
+// that from happening; who has none reads the outbox again, and learns of the marks.
+func unparted(all, fresh []Projection) error {
+	if len(all) == len(fresh) {
+		return nil
+	}
+	counts := make(map[string]bool, len(fresh))
+	for _, p := range fresh {
+		counts[p.EventID] = true
+	}
+	for _, p := range all {
+		if p.Into != "" && counts[p.EventID] != counts[p.Into] {
+			return domain.Transient(nil, "event %s, or %s that it was collapsed into, was projected meanwhile", p.EventID, p.Into)
+		}
+	}
+	return nil
 }
 
 // join puts what was appended second behind what was appended first.

@@ -21,7 +21,8 @@ type Story struct {
 	TookUS      int64            `json:"d"` // the projector
 	Node        string           `json:"n"`
 	Lane        int              `json:"l"`
-	Entries     int              `json:"e"` // appended for it
+	Entries     int              `json:"e"` // appended for it, or for Into
+	Into        string           `json:"i,omitempty"`
 	Traceparent string           `json:"x,omitempty"`
 }
 
@@ -132,7 +133,7 @@ func (s *Store) traceMark(ctx context.Context, c conn, t *domain.Trace) error {
 	t.Type, t.WorkspaceID, t.AggregateID = story.Type, story.WorkspaceID, story.AggregateID
 	t.PublishedAt, t.ClaimedAt = timePointer(story.PublishedAt), timePointer(story.ClaimedAt)
 	t.Node, t.Lane, t.ProjectedMS = story.Node, story.Lane, float64(story.TookUS)/1000
-	t.Traceparent = story.Traceparent
+	t.Traceparent, t.CollapsedInto = story.Traceparent, story.Into
 	if story.Entries == 0 {
 		t.State = domain.TraceSilent
 	}
@@ -209,7 +210,7 @@ func (s *Store) traceEntries(ctx context.Context, c conn, t *domain.Trace) error
 		}
 		return e, err
 	}, `SELECT l.epoch, e."offset", e.channel, e.type, e.logged_at FROM log_entries e JOIN logs l ON l.workspace_id = e.workspace_id
-		WHERE e.workspace_id = $1 AND e.event_id = $2 ORDER BY e."offset"`, t.WorkspaceID, t.EventID)
+		WHERE e.workspace_id = $1 AND e.event_id = $2 ORDER BY e."offset"`, t.WorkspaceID, cmp.Or(t.CollapsedInto, t.EventID))
 	if err != nil || len(found) == 0 {
 		return err
 	}

@@ -4,7 +4,8 @@
 // a commit is timed where it happens.
 //
 // One question, one function: [Latency] (commit → tab), [Pipeline] (events per
-// second out of a backlog), [Idle] (memory per open tab), [Fanout] (the server's
+// second out of a backlog), [Collapse] (what it saves to tell many events as one),
+// [Idle] (memory per open tab), [Fanout] (the server's
 // CPU per delivery, against a [Yardstick]),
 // [Resume] (everybody comes back at once).
 package bench

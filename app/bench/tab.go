@@ -31,9 +31,10 @@ type tab struct {
 
 // event is as much of a server event as a load client looks at.
 type event struct {
-	ID    string `json:"id"` // the position
-	Type  string `json:"type"`
-	Cause string `json:"cause"`
+	ID     string   `json:"id"` // the position
+	Type   string   `json:"type"`
+	Cause  string   `json:"cause"`
+	Causes []string `json:"causes"`
 }
 
 // openTab connects from the local address given (nil: any) and returns once
@@ -94,6 +95,9 @@ func (t *tab) watch(s *sightings) {
 			var ev event
 			if json.Unmarshal(data, &ev) == nil && ev.Cause != "" {
 				s.note(ev.Cause, at)
+				for _, cause := range ev.Causes {
+					s.note(cause, at)
+				}
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,16 +24,17 @@ import (
 
 // event is a server event as a client that knows only the protocol sees it.
 type event struct {
-	Type     string `json:"type"`
-	ID       string `json:"id"`
-	Channel  string `json:"channel"`
-	Cause    string `json:"cause"`
-	Session  string `json:"session"`
-	Resumed  bool   `json:"resumed"`
-	Reason   string `json:"reason"`
-	Code     any    `json:"code"`
-	MemberID string `json:"memberId"`
-	Online   bool   `json:"online"`
+	Type     string   `json:"type"`
+	ID       string   `json:"id"`
+	Channel  string   `json:"channel"`
+	Cause    string   `json:"cause"`
+	Causes   []string `json:"causes"` // further ones, collapsed into it
+	Session  string   `json:"session"`
+	Resumed  bool     `json:"resumed"`
+	Reason   string   `json:"reason"`
+	Code     any      `json:"code"`
+	MemberID string   `json:"memberId"`
+	Online   bool     `json:"online"`
 	raw      []byte
 }
 
@@ -451,7 +453,7 @@ func (tb *tab) waitCause(eventID string) {
 	tb.t.Helper()
 	tb.waitFor("cause "+eventID, func(tb *tab) bool {
 		for i := len(tb.events) - 1; i >= 0; i-- {
-			if e := tb.events[i]; e.Cause == eventID && !strings.HasPrefix(e.Type, "system.") {
+			if e := tb.events[i]; (e.Cause == eventID || slices.Contains(e.Causes, eventID)) && !strings.HasPrefix(e.Type, "system.") {
 				return true
 			}
 		}

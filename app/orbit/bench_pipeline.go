@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/orbit/realtime/app/bench"
 	"github.com/orbit/realtime/domain"
@@ -17,11 +18,15 @@ type benchPipelineCmd struct {
 	scratch
 	Backlog    int `default:"50000" help:"Events waiting when the clock starts."`
 	Workspaces int `default:"64" help:"Workspaces they are spread over."`
+	Aggregates int `default:"0" help:"Measure what collapsing a backlog saves: the events are about so many members, in turn, and are drained twice. 0: each event by itself, once."`
 	Lanes      int `default:"4" help:"Lanes, 1 to 64."`
 	Traces     int `default:"1000000" help:"As ORBIT_TRACES: 0 to measure without."`
 }
 
 func (c benchPipelineCmd) Validate() error {
+	if c.Aggregates < 0 {
+		return errors.New("--aggregates is at least 0")
+	}
 	return atLeastOne(map[string]int{"backlog": c.Backlog, "workspaces": c.Workspaces})
 }
 
@@ -47,61 +52,117 @@ func (c benchPipelineCmd) measure(ctx context.Context, con console, s *store.Sto
 	if err != nil {
 		return err
 	}
-	// Each event leads to one entry, told of after its commit. Asking the
-	// database how much is left would cost more than the work itself. What the
-	// seed has published is of other types, and doesn't count.
-	var projected atomic.Int64
-	count := func(appended []domain.Appended) {
-		for _, a := range appended {
-			for _, entry := range a.Entries {
-				if entry.Type == domain.ServerMemberUpdated {
-					projected.Add(1)
-				}
-			}
+	d := &drain{store: s, members: members, traces: c.Traces}
+	if c.Aggregates == 0 {
+		result, err := bench.Pipeline(ctx, d.options(c.Backlog, true, con))
+		if err := errors.Join(err, d.stop()); err != nil {
+			return err
 		}
+		return c.print(con, result)
 	}
-	// Made once the backlog is there, so that nothing consumes it before.
-	var p *pipeline.Pipeline
-	stop := func() error {
-		if p == nil {
-			return nil
-		}
-		return p.Stop(context.WithoutCancel(ctx))
-	}
-	result, err := bench.Pipeline(ctx, bench.PipelineOptions{
-		Backlog: c.Backlog, Progress: con.err,
-		Fill: func(ctx context.Context, n int) error { return fill(ctx, s, members, n) },
-		Start: func(ctx context.Context) (err error) {
-			if p, err = pipeline.New(s, handlers.Table(), pipeline.Config{
-				OnAppended: count, Retention: pipeline.RetentionConfig{Traces: c.Traces},
-			}); err != nil {
-				return err
-			}
-			return p.Start(ctx)
-		},
-		Drained: func(context.Context) (int, error) { return int(projected.Load()), nil },
+	result, err := bench.Collapse(ctx, bench.CollapseOptions{
+		Aggregates: c.Aggregates, Progress: con.err,
+		Each: d.options(c.Backlog, true, con), Collapsed: d.options(c.Backlog, false, con),
+		Reads: func() int { return int(d.reads.Swap(0)) },
 	})
-	if err := errors.Join(err, stop()); err != nil {
+	if err := errors.Join(err, d.stop()); err != nil {
 		return err
 	}
 	return c.print(con, result)
 }
 
-// seed makes the workspaces; events will be about their owners.
+// seed makes the workspaces and their members; events will be about these.
 func (c benchPipelineCmd) seed(ctx context.Context, s *store.Store) ([]domain.Member, error) {
 	commands := domain.Commands{UoW: s}
-	members := make([]domain.Member, c.Workspaces)
-	for i := range members {
-		var err error
-		_, members[i], err = commands.CreateWorkspace(ctx, domain.NewWorkspace{
-			Slug: fmt.Sprintf("bench-%d", i), Name: "Bench", Plan: "bench", Seats: 10,
+	members := make([]domain.Member, 0, max(c.Workspaces, c.Aggregates))
+	slug := func(i int) string { return fmt.Sprintf("bench-%d", i) }
+	for i := range c.Workspaces {
+		_, owner, err := commands.CreateWorkspace(ctx, domain.NewWorkspace{
+			Slug: slug(i), Name: "Bench", Plan: "bench", Seats: 10 + c.Aggregates,
 			OwnerEmail: "bench@example.test", OwnerName: "Bench",
 		})
 		if err != nil {
 			return nil, err
 		}
+		members = append(members, owner)
+	}
+	for i := c.Workspaces; i < c.Aggregates; i++ {
+		of := members[i%c.Workspaces]
+		m, _, err := commands.AddMember(ctx, domain.Actor{UserID: of.UserID, Workspace: slug(i % c.Workspaces)},
+			domain.NewMember{Email: fmt.Sprintf("bench-%d@example.test", i)})
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, m)
+	}
+	if c.Aggregates > 0 {
+		members = members[:min(c.Aggregates, len(members))]
 	}
 	return members, nil
+}
+
+// drain is a pipeline that works off one backlog after the other. It counts what
+// it is told of after commits: asking the database how much is left would cost
+// more than the work itself. What the seed has published is of other types, and
+// doesn't count.
+type drain struct {
+	store   *store.Store
+	members []domain.Member
+	traces  int
+
+	running *pipeline.Pipeline
+	handled atomic.Int64
+	reads   atomic.Int64
+}
+
+var _ pipeline.Observer = (*drain)(nil)
+
+func (d *drain) options(backlog int, each bool, con console) bench.PipelineOptions {
+	return bench.PipelineOptions{
+		Backlog: backlog, Progress: con.err,
+		Fill: func(ctx context.Context, n int) error {
+			// The pipeline starts once the backlog is there: nothing consumes it before.
+			if err := d.stop(); err != nil {
+				return err
+			}
+			d.handled.Store(0)
+			return fill(ctx, d.store, d.members, n)
+		},
+		Start: func(ctx context.Context) (err error) {
+			if d.running, err = pipeline.New(d.store, handlers.Table(), pipeline.Config{
+				Each: each, Observer: d, Retention: pipeline.RetentionConfig{Traces: d.traces},
+			}); err != nil {
+				return err
+			}
+			return d.running.Start(ctx)
+		},
+		Drained: func(context.Context) (int, error) { return int(d.handled.Load()), nil },
+	}
+}
+
+func (d *drain) stop() error {
+	if d.running == nil {
+		return nil
+	}
+	p := d.running
+	d.running = nil
+	return p.Stop(context.Background())
+}
+
+// Attempted implements pipeline.Observer.
+func (d *drain) Attempted(t domain.EventType, _ time.Duration, _ error) {
+	if t == domain.EventMemberUpdated {
+		d.reads.Add(1)
+	}
+}
+
+// Handled implements pipeline.Observer.
+func (d *drain) Handled(_ int, _ time.Time, events []pipeline.Handled) {
+	for _, h := range events {
+		if h.Event.Type == domain.EventMemberUpdated {
+			d.handled.Add(1)
+		}
+	}
 }
 
 func fill(ctx context.Context, s *store.Store, members []domain.Member, n int) error {

@@ -219,7 +219,7 @@ func (con console) printTrace(t domain.Trace) error {
 	err := con.facts([][2]string{
 		{"event", printable(t.EventID, 80)}, {"type", printable(string(t.Type), 80)}, {"state", t.State},
 		{"workspace", printable(t.WorkspaceID, 80)}, {"aggregate", printable(t.AggregateID, 80)}, {"lane", strconv.Itoa(t.Lane)},
-		{"node", printable(t.Node, 80)}, {"poison", t.PoisonID}, {"traceparent", printable(t.Traceparent, 80)},
+		{"node", printable(t.Node, 80)}, {"collapsed into", printable(t.CollapsedInto, 80)}, {"poison", t.PoisonID}, {"traceparent", printable(t.Traceparent, 80)},
 		{"published", clock(t.PublishedAt)}, {"claimed", clock(t.ClaimedAt)}, {"projector", projected}, {"in the log", clock(t.CommittedAt)},
 	})
 	if err != nil {

@@ -122,9 +122,11 @@ func newRound(r *round, h *check.History, violations []check.Violation) *Round {
 				case f.Cause != "":
 					out.Deliveries++
 					s.Deliveries++
-					if start, ok := sent[f.Cause]; ok {
-						all = append(all, f.At-start)
-						latencies[min(int(f.At.Seconds()), len(seconds)-1)] = append(latencies[min(int(f.At.Seconds()), len(seconds)-1)], f.At-start)
+					for _, cause := range f.Causes() {
+						if start, ok := sent[cause]; ok {
+							all = append(all, f.At-start)
+							latencies[min(int(f.At.Seconds()), len(seconds)-1)] = append(latencies[min(int(f.At.Seconds()), len(seconds)-1)], f.At-start)
+						}
 					}
 				case f.Type == domain.ServerSystemHello && f.More.Resumed:
 					out.Resumes++

@@ -252,8 +252,10 @@ func (l *link) received(ctx context.Context, transport string, line []byte) erro
 	}
 	conn.Frames = append(conn.Frames, f)
 	l.run.delivered(&w, at)
-	if l.causes[w.Cause] {
-		l.marked[w.Cause] = true
+	for _, cause := range f.Causes() {
+		if l.causes[cause] {
+			l.marked[cause] = true
+		}
 	}
 	if w.Type == domain.ServerSystemLive {
 		l.live++
@@ -359,7 +361,7 @@ func (tb *tab) expect(cause string) {
 	defer tb.mu.Unlock()
 	tb.causes[cause] = true
 	for _, c := range tb.record.Connections {
-		if slices.ContainsFunc(c.Frames, func(f check.Frame) bool { return f.Cause == cause }) {
+		if slices.ContainsFunc(c.Frames, func(f check.Frame) bool { return slices.Contains(f.Causes(), cause) }) {
 			tb.marked[cause] = true
 		}
 	}

@@ -23,6 +23,7 @@ type wire struct {
 	ID       string                 `json:"id"`
 	Channel  string                 `json:"channel"`
 	Cause    string                 `json:"cause"`
+	Causes   []string               `json:"causes"`
 	Session  string                 `json:"session"`
 	Resumed  bool                   `json:"resumed"`
 	Presence []string               `json:"presence"`
@@ -86,11 +87,18 @@ func (w *wire) room() string {
 // intern keeps one copy of texts that come thousands of times.
 func intern(s string) string { return unique.Make(s).Value() }
 
+func internAll(list []string) []string {
+	for i := range list {
+		list[i] = intern(list[i])
+	}
+	return list
+}
+
 // frame is the event as the history keeps it. epoch is the connection's.
 func (w *wire) frame(at time.Duration, epoch string) check.Frame {
 	f := check.Frame{
 		At: at, Type: domain.ServerEventType(intern(string(w.Type))), Offset: -1,
-		Channel: domain.Channel(intern(w.Channel)), Cause: intern(w.Cause),
+		Channel: domain.Channel(intern(w.Channel)), Cause: intern(w.Cause), Also: internAll(w.Causes),
 	}
 	f.Entity, f.Version = w.entity()
 	more := check.More{
@@ -132,7 +140,7 @@ func entry(e domain.Entry, began time.Time) (check.Entry, error) {
 	}
 	out := check.Entry{
 		Offset: e.Offset, Channel: domain.Channel(intern(string(e.Channel))), Type: domain.ServerEventType(intern(string(e.Type))),
-		Cause: intern(e.EventID), Revoke: e.Revoke, At: e.At.Sub(began),
+		Cause: intern(e.EventID), Also: internAll(w.Causes), Revoke: e.Revoke, At: e.At.Sub(began),
 	}
 	out.Entity, out.Version = w.entity()
 	return out, nil

@@ -33,7 +33,7 @@ type Meters struct {
 	resumes                                       map[string]prometheus.Counter
 	claimed, projected, committed, written, total stage
 	lanes                                         [64]laneMeter
-	appends                                       prometheus.Counter
+	appends, collapsed                            prometheus.Counter
 	poisoned                                      *prometheus.CounterVec
 	untold                                        prometheus.Counter
 	alerts                                        *prometheus.CounterVec
@@ -138,6 +138,7 @@ func NewMeters(build string) *Meters {
 	m.gaugeFunc(buildInfo, prometheus.Labels{"version": build, "goversion": runtime.Version()}, func() float64 { return 1 })
 
 	m.appends = m.counterVec(logAppends).WithLabelValues()
+	m.collapsed = m.counterVec(collapsedEvents).WithLabelValues()
 	m.untold = m.counterVec(untoldWrites).WithLabelValues()
 	m.poisoned = m.counterVec(poisoned)
 	m.alerts = m.counterVec(alerts)
@@ -159,7 +160,7 @@ func (m *Meters) addTypes() {
 			label: label, seconds: durations.WithLabelValues(label),
 			failed: counts.WithLabelValues(label, "failed"), outcomes: map[pipeline.Outcome]prometheus.Counter{},
 		}
-		for _, o := range []pipeline.Outcome{pipeline.Projected, pipeline.Silent, pipeline.Duplicate, pipeline.Poisoned} {
+		for _, o := range pipeline.Outcomes {
 			t.outcomes[o] = counts.WithLabelValues(label, string(o))
 		}
 		return t
@@ -219,6 +220,9 @@ func (m *Meters) Handled(lane int, committedAt time.Time, events []pipeline.Hand
 		typed.outcomes[h.Outcome].Inc()
 		if h.Outcome == pipeline.Poisoned {
 			m.poisoned.WithLabelValues(typed.label, errorClass(h.Class)).Inc()
+		}
+		if h.Outcome == pipeline.Collapsed {
+			m.collapsed.Inc()
 		}
 		m.appends.Add(float64(len(h.Entries)))
 		if h.Outcome == pipeline.Duplicate {

@@ -53,7 +53,8 @@ var (
 	laneFailing   = define(gauge, "orbit_lane_failing", "1 while the lane waits for something that fails (the database, as a rule).", "lane")
 
 	projectionSeconds = define(histogram, "orbit_projection_duration_seconds", "One run of a projector, failed or not.", "type")
-	projections       = define(counter, "orbit_projections_total", "Events by what became of them: projected, silent, duplicate, poisoned; and failed attempts.", "type", "outcome")
+	projections       = define(counter, "orbit_projections_total", "Events by what became of them: projected, silent, collapsed, poisoned, duplicate; and failed attempts.", "type", "outcome")
+	collapsedEvents   = define(counter, "orbit_collapsed_total", "Events that the entries of an earlier one of their aggregate and type told of, without a re-read of their own.")
 	stageSeconds      = define(histogram, "orbit_stage_duration_seconds", "The legs of an event's way to the log: claimed (from publishing to being read), projected, committed.", "stage")
 	logAppends        = define(counter, "orbit_log_appends_total", "Entries appended to workspaces' logs by this node.")
 	abandoned         = define(gauge, "orbit_projectors_abandoned", "Projector runs that ignored the end of their time and still go on.")

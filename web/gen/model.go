@@ -41,16 +41,16 @@ const (
 
 // envelope is one kind of envelope around a payload.
 type envelope struct {
-	name                   string
-	doc                    string
-	id, channel, cause, at carries
+	name                           string
+	doc                            string
+	id, channel, cause, causes, at carries
 }
 
 var (
-	logEnvelope       = envelope{"LogEnvelope", "Around events of the workspace's log.", always, always, always, always}
-	broadcastEnvelope = envelope{"BroadcastEnvelope", "Around ephemeral events on a channel: they have no place in the log, and so no id.", never, always, sometimes, sometimes}
-	positionEnvelope  = envelope{"PositionEnvelope", "Around events to one session that carry the current position.", always, never, never, never}
-	sessionEnvelope   = envelope{"SessionEnvelope", "Around other events to one session.", never, never, never, never}
+	logEnvelope       = envelope{"LogEnvelope", "Around events of the workspace's log.", always, always, always, sometimes, always}
+	broadcastEnvelope = envelope{"BroadcastEnvelope", "Around ephemeral events on a channel: they have no place in the log, and so no id.", never, always, sometimes, never, sometimes}
+	positionEnvelope  = envelope{"PositionEnvelope", "Around events to one session that carry the current position.", always, never, never, never, never}
+	sessionEnvelope   = envelope{"SessionEnvelope", "Around other events to one session.", never, never, never, never, never}
 )
 
 // envelopes lists all kinds.
@@ -80,6 +80,7 @@ var envelopeFields = []envelopeField{
 	{"id", typ{kind: kindPosition}, "The position after applying this event.", func(e envelope) carries { return e.id }},
 	{"channel", typ{kind: kindChannel}, "Who may know.", func(e envelope) carries { return e.channel }},
 	{"cause", typ{kind: kindString}, "The domain event's id, as in the header Orbit-Event-Id of a command's answer.", func(e envelope) carries { return e.cause }},
+	{"causes", typ{kind: kindList, elem: &typ{kind: kindString}}, "Ids of later domain events that this one answers for as well, cause not among them: of one type and aggregate, they were waiting when it was read again. At most 99; absent when there is none.", func(e envelope) carries { return e.causes }},
 	{"at", typ{kind: kindTime}, "When the domain event was published, inside the transaction of the change.", func(e envelope) carries { return e.at }},
 }
 

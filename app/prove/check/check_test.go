@@ -73,7 +73,7 @@ func heartbeat(offset int64) check.Frame {
 }
 
 func told(e check.Entry) check.Frame {
-	return check.Frame{At: e.At, Type: e.Type, Offset: e.Offset, Channel: e.Channel, Cause: e.Cause, Entity: e.Entity, Version: e.Version}
+	return check.Frame{At: e.At, Type: e.Type, Offset: e.Offset, Channel: e.Channel, Cause: e.Cause, Also: e.Also, Entity: e.Entity, Version: e.Version}
 }
 
 func flip(at time.Duration, member string, online bool) check.Frame {
@@ -82,6 +82,73 @@ func flip(at time.Duration, member string, online bool) check.Frame {
 
 func TestASoundHistoryHasNoViolations(t *testing.T) {
 	require.Empty(t, check.Check(sound()))
+}
+
+// collapsed is a sound history in which a second and a third change of the team
+// were told of by the entry of the first.
+func collapsed() check.History {
+	h := sound()
+	also := []string{"e5", "e6"}
+	h.Workspaces[0].Entries[3].Also, h.Workspaces[0].Entries[3].Version = also, 4
+	for i, e := range also {
+		h.Ops = append(h.Ops, check.Op{Writer: "w", Workspace: "ws", Kind: "rename team", Outcome: check.OK, Event: e, Entity: "team:t", Version: int64(3 + i)})
+		h.Projected[e] = true
+	}
+	shown := map[string]int64{"team:t": 4}
+	for i := range h.Clients {
+		h.Clients[i].Model, h.Clients[i].Database = shown, shown
+		for _, c := range h.Clients[i].Connections {
+			for k := range c.Frames {
+				if c.Frames[k].Cause == "e4" {
+					c.Frames[k].Also, c.Frames[k].Version = also, 4
+				}
+			}
+		}
+	}
+	return h
+}
+
+// Collapsing excuses nothing: each event is named once, to everybody, by an
+// entry that shows what it did.
+func TestWhatIsCollapsedIsAccountedFor(t *testing.T) {
+	require.Empty(t, check.Check(collapsed()))
+	entry := func(h *check.History) *check.Entry { return &h.Workspaces[0].Entries[3] }
+	for name, tc := range map[string]struct {
+		break_ func(h *check.History)
+		want   string
+	}{
+		"an event is left out": {func(h *check.History) {
+			for i := range h.Clients {
+				for _, c := range h.Clients[i].Connections {
+					for k := range c.Frames {
+						if c.Frames[k].Also != nil {
+							c.Frames[k].Also = []string{"e5"}
+						}
+					}
+				}
+			}
+			entry(h).Also = []string{"e5"}
+		}, check.Complete},
+		"the entry shows less than it answers for": {func(h *check.History) { h.Ops[5].Version = 5 }, check.Complete},
+		"the entry is about something else":        {func(h *check.History) { h.Ops[5].Entity = "team:u" }, check.Complete},
+		"an event without a mark":                  {func(h *check.History) { delete(h.Projected, "e5") }, check.Accounted},
+		"an event is named twice": {func(h *check.History) {
+			entry(h).Also = []string{"e5", "e6", "e5"}
+		}, check.Once},
+		"a tab is told less than the log says": {func(h *check.History) {
+			h.Clients[0].Connections[0].Frames[4].Also = nil
+		}, check.Phantom},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := collapsed()
+			tc.break_(&h)
+			var found []string
+			for _, v := range check.Check(h) {
+				found = append(found, v.Invariant)
+			}
+			require.Contains(t, found, tc.want)
+		})
+	}
 }
 
 // Each mistake is found, and called by its name, and by nothing else.

@@ -70,12 +70,17 @@ type Entry struct {
 	Offset  int64
 	Channel domain.Channel
 	Type    domain.ServerEventType
-	Cause   string // id of the domain event
-	Entity  string // "member:mem_01"; "" where it has none
+	Cause   string   // id of the domain event
+	Also    []string // ids of those that were collapsed into it
+	Entity  string   // "member:mem_01"; "" where it has none
 	Version int64
 	Revoke  *domain.Revocation
 	At      time.Duration // published
 }
+
+// Causes are all domain events that the entry answers for; none for what is
+// addressed to one session.
+func (e *Entry) Causes() []string { return causes(e.Cause, e.Also) }
 
 // Outcome is what a writer knows of its command.
 type Outcome string
@@ -145,9 +150,20 @@ type Frame struct {
 	Offset  int64 // of its id; -1: it had none
 	Channel domain.Channel
 	Cause   string
+	Also    []string
 	Entity  string
 	Version int64
 	More    *More // what few frames have
+}
+
+// Causes are as those of an entry.
+func (f *Frame) Causes() []string { return causes(f.Cause, f.Also) }
+
+func causes(first string, others []string) []string {
+	if first == "" {
+		return nil
+	}
+	return append([]string{first}, others...)
 }
 
 // More has the fields of system events and presence.

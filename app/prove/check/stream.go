@@ -155,15 +155,22 @@ func (s *stream) logged(f *Frame) {
 	s.same(f)
 }
 
-func identity(f *Frame) string { return f.Cause + " " + string(f.Type) + " " + string(f.Channel) }
+func identity(f *Frame) string { return identityOf(f.Cause, f) }
+
+func identityOf(cause string, f *Frame) string {
+	return cause + " " + string(f.Type) + " " + string(f.Channel)
+}
 
 // same compares a frame with the entry at its offset.
 func (s *stream) same(f *Frame) {
 	e := s.truth.at(f.Offset)
-	key := identity(f)
-	again := s.seen[key] && !about(f.Type)
-	s.seen[key] = true
-	if e != nil && e.Cause == f.Cause && e.Type == f.Type && e.Channel == f.Channel && e.Entity == f.Entity && e.Version == f.Version {
+	again := s.seen[identity(f)] && !about(f.Type)
+	s.seen[identity(f)] = true
+	for _, cause := range f.Also {
+		again = again || s.seen[identityOf(cause, f)]
+		s.seen[identityOf(cause, f)] = true
+	}
+	if e != nil && e.Cause == f.Cause && slices.Equal(e.Also, f.Also) && e.Type == f.Type && e.Channel == f.Channel && e.Entity == f.Entity && e.Version == f.Version {
 		if again {
 			s.complain(f.At, Once, "%s of event %s came again, at offset %d", f.Type, f.Cause, f.Offset)
 		}

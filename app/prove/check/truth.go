@@ -27,7 +27,9 @@ func newTruth(w *Workspace) *truth {
 	}
 	for i, e := range w.Entries {
 		if !about(e.Type) {
-			t.byCause[e.Cause] = append(t.byCause[e.Cause], i)
+			for _, cause := range e.Causes() {
+				t.byCause[cause] = append(t.byCause[cause], i)
+			}
 		}
 		t.newest[e.Entity] = max(t.newest[e.Entity], e.Version)
 		if tombstones[e.Type] {
@@ -70,7 +72,9 @@ func owners(truths map[string]*truth) map[string]string {
 	all := map[string]string{}
 	for id, t := range truths {
 		for _, e := range t.Entries {
-			all[e.Cause] = id
+			for _, cause := range e.Causes() {
+				all[cause] = id
+			}
 		}
 	}
 	return all
@@ -105,11 +109,13 @@ func checkLogs(r *result, truths map[string]*truth) {
 			if about(e.Type) {
 				continue
 			}
-			key := told{e.Cause, e.Type, e.Channel}
-			if first, again := seen[key]; again && e.Cause != "" {
-				complain(e, Once, "event %s is in the log twice, first at %d", e.Cause, first)
+			for _, cause := range e.Causes() {
+				key := told{cause, e.Type, e.Channel}
+				if first, again := seen[key]; again {
+					complain(e, Once, "event %s is in the log twice, first at %d", cause, first)
+				}
+				seen[key] = e.Offset
 			}
-			seen[key] = e.Offset
 			if e.Version < versions[e.Entity] {
 				complain(e, Ordered, "%s goes back from version %d to %d", e.Entity, versions[e.Entity], e.Version)
 			}
@@ -148,6 +154,15 @@ func checkOps(r *result, h *History, truths map[string]*truth) {
 		}
 		if _, poisoned := h.Poison[op.Event]; poisoned || len(entries) == 0 {
 			continue // a requeue comes out of turn
+		}
+		if e := &t.Entries[entries[0]]; e.Cause != op.Event {
+			// Collapsed: the entry of an earlier event speaks for it, which is in
+			// turn if it shows what this one did.
+			if e.Entity != op.Entity || e.Version < op.Version {
+				complain(Complete, "event %s was collapsed into the entry at %d, which shows version %d of %s, not %d of %s",
+					op.Event, e.Offset, e.Version, e.Entity, op.Version, op.Entity)
+			}
+			continue
 		}
 		offset := t.Entries[entries[0]].Offset
 		if offset < newest[op.Writer] {
@@ -210,8 +225,13 @@ func checkAccounts(r *result, h *History, truths map[string]*truth) {
 	}
 	for _, t := range truths {
 		for _, e := range t.Entries {
-			if !about(e.Type) && e.Cause != "" && h.Projected != nil && !h.Projected[e.Cause] {
-				r.add(Violation{Invariant: Accounted, Workspace: t.Slug, At: e.At, Detail: fmt.Sprintf("log offset %d is of event %s, which has no mark", e.Offset, e.Cause)})
+			if about(e.Type) || h.Projected == nil {
+				continue
+			}
+			for _, cause := range e.Causes() {
+				if !h.Projected[cause] {
+					r.add(Violation{Invariant: Accounted, Workspace: t.Slug, At: e.At, Detail: fmt.Sprintf("log offset %d is of event %s, which has no mark", e.Offset, cause)})
+				}
 			}
 		}
 		for id, body := range t.Messages {

@@ -140,6 +140,7 @@ export function createRealtime(options: RealtimeOptions): Realtime {
     for (const type of [event.type, "*"]) byType.get(type)?.emit(event as never, { replayed });
     if (!event.cause) return;
     causes.settle(event.cause, event.type === "system.stale" ? new StaleError(event.cause, event.aggregate) : null);
+    for (const cause of event.causes ?? []) causes.settle(cause, null);
   };
   const inbox = new Inbox(options.position ?? null, rooms, {
     event: deliver,

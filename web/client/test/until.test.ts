@@ -24,6 +24,16 @@ test("resolves after the listeners have run", async () => {
   await mine;
 });
 
+test("resolves for every event that was collapsed into one", async () => {
+  const h = harness();
+  await h.live();
+  const mine = [h.rt.until("cause-11"), h.rt.until("cause-12"), h.rt.until("cause-13")];
+  h.link.receive({ ...entry(11), causes: ["cause-12", "cause-13"] });
+  await Promise.all(mine);
+  await h.rt.until("cause-13");
+  expect(h.offsets).toEqual([11]);
+});
+
 test("rejects on system.stale, before and after", async () => {
   const h = harness();
   await h.live();

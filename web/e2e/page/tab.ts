@@ -10,7 +10,8 @@ export interface Seen {
   readonly type: string;
   readonly id: string | undefined;
   readonly channel: string | undefined;
-  readonly cause: string | undefined;
+  /** All that it answers for. */
+  readonly causes: readonly string[];
   readonly replayed: boolean;
   readonly transport: string | null;
 }
@@ -48,8 +49,8 @@ const rt = createRealtime({
 });
 const tab: TabRecord = (window.tab = { rt, seen: [], statuses: [], snapshots: [], asked: 0 });
 
-rt.on("*", ({ type, id, channel, cause }, { replayed }) => {
-  tab.seen.push({ type, id, channel, cause, replayed, transport: rt.transport });
+rt.on("*", ({ type, id, channel, cause, causes = [] }, { replayed }) => {
+  tab.seen.push({ type, id, channel, causes: cause ? [cause, ...causes] : [], replayed, transport: rt.transport });
 });
 rt.onStatus((status, { transport, reason }) => {
   tab.statuses.push({ status, transport, reason });

@@ -11,7 +11,7 @@ export function check(seen: readonly Seen[], log: readonly Entry[], answered: re
   const given = seen.flatMap(({ id, channel }) => (id && channel && !channel.startsWith("member:") ? [id] : []));
   const expected = log.filter(({ channel }) => !channel.startsWith("member:")).map(({ id }) => id);
   const once = new Set(given);
-  const causes = new Set(log.map(({ cause }) => cause));
+  const causes = new Set(log.flatMap(({ cause, causes = [] }) => [cause, ...causes]));
   const unseen = new Set(given);
   expect({
     uncommitted: answered.filter((cause) => !causes.has(cause)),

@@ -5,6 +5,8 @@ export interface Entry {
   readonly id: string;
   readonly channel: string;
   readonly cause: string;
+  /** Further ones that it answers for. */
+  readonly causes?: readonly string[];
 }
 
 interface Answer {
@@ -19,7 +21,7 @@ interface Answer {
 export async function readLog(person: Person, position: string, room: string, cause: string): Promise<Entry[]> {
   const entries: Entry[] = [];
   let session = "";
-  while (!entries.some((entry) => entry.cause === cause)) {
+  while (!entries.some((entry) => entry.cause === cause || entry.causes?.includes(cause))) {
     const query = new URLSearchParams({
       workspace: "acme",
       position,

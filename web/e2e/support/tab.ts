@@ -69,7 +69,7 @@ export class Tab {
 
   /** Waits until the change was delivered here. */
   async has(cause: string, timeout?: number): Promise<void> {
-    const delivered = () => this.page.evaluate((cause) => window.tab.seen.some((seen) => seen.cause === cause), cause);
+    const delivered = () => this.page.evaluate((cause) => window.tab.seen.some((seen) => seen.causes.includes(cause)), cause);
     await eventually(async () => expect(await delivered(), `${cause} was delivered`).toBe(true), timeout);
   }
 

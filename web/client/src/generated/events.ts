@@ -480,6 +480,12 @@ export interface LogEnvelope {
    */
   readonly cause: string;
   /**
+   * Ids of later domain events that this one answers for as well, cause not
+   * among them: of one type and aggregate, they were waiting when it was read
+   * again. At most 99; absent when there is none.
+   */
+  readonly causes?: readonly string[];
+  /**
    * When the domain event was published, inside the transaction of the change.
    */
   readonly at: string;
@@ -498,6 +504,7 @@ export interface BroadcastEnvelope {
    * answer.
    */
   readonly cause?: string;
+  readonly causes?: never;
   /**
    * When the domain event was published, inside the transaction of the change.
    */
@@ -510,6 +517,7 @@ export interface PositionEnvelope {
   readonly id: string;
   readonly channel?: never;
   readonly cause?: never;
+  readonly causes?: never;
   readonly at?: never;
 }
 
@@ -518,6 +526,7 @@ export interface SessionEnvelope {
   readonly id?: never;
   readonly channel?: never;
   readonly cause?: never;
+  readonly causes?: never;
   readonly at?: never;
 }
 

@@ -82,7 +82,9 @@ function Recorder({ log }: { readonly log: Log }) {
     if (event.type === "system.heartbeat") return;
     const name = (id: string) => stores.membersStore.state.get(id)?.name;
     log.add(event, meta, about(event, { name }));
-    if (event.cause && event.channel) tally.arrived(side, event as Parameters<typeof tally.arrived>[1]);
+    if (!event.cause || !event.channel) return;
+    const arrival = event as Parameters<typeof tally.arrived>[1];
+    for (const cause of [event.cause, ...(event.causes ?? [])]) tally.arrived(side, { ...arrival, cause });
   });
   useServerEvent("member.notification", ({ notification }) => toast(notification.title, notification.body));
 
