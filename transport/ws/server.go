@@ -129,7 +129,9 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = s.hub.CanRegister(options.Identity)
 	}
-	if err == nil && !websocket.IsWebSocketUpgrade(r) {
+	// gorilla would upgrade HTTP/1.0 as well, which knows no upgrade (RFC 6455,
+	// section 4.2.1).
+	if err == nil && (!websocket.IsWebSocketUpgrade(r) || !r.ProtoAtLeast(1, 1)) {
 		problem.UpgradeRequired(w, r) // last: whoever asks with curl learns what is really wrong
 		return
 	}
