@@ -61,7 +61,7 @@ type reader struct {
 func (w *world) tab(t *testing.T, as *http.Cookie, transport, position, room string) reader {
 	t.Helper()
 	c := dial(t, w.addr())
-	require.NoError(t, c.Conn.(*net.TCPConn).SetReadBuffer(8<<10))
+	require.NoError(t, c.Conn.(*net.TCPConn).SetReadBuffer(32<<10))
 	at := query("position", position, "rooms", room)
 	if transport == "ws" {
 		c.write(upgrade(as, "/v1/ws"+at))
@@ -162,7 +162,7 @@ func (w *world) status(t *testing.T, as *http.Cookie, path string) int {
 // TestRevocationWhileTheOutboxIsStalled: the removal is committed and can't be
 // projected. Nothing that was committed later is told either, for a workspace
 // has one order; newcomers are refused at once, for admission asks the database;
-// and the tab that is open is closed by the next heartbeat's look.
+// and the tab that is open is closed by the heartbeat's look at its rights.
 func TestRevocationWhileTheOutboxIsStalled(t *testing.T) {
 	stalled := make(chan struct{})
 	table := maps.Clone(handlers.Table())

@@ -204,11 +204,20 @@ func TestEntitlements(t *testing.T) {
 	live, err := entitled.LiveSessions(t.Context(), []string{"login_owner"})
 	require.NoError(t, err)
 	require.True(t, live["login_owner"])
+	stranger := hub.Identity{WorkspaceID: owner.WorkspaceID, MemberID: "mem_globex"} // a member, elsewhere
+	live, err = entitled.LiveMembers(t.Context(), []hub.Identity{owner, stranger})
+	require.NoError(t, err)
+	require.Equal(t, map[string]bool{"mem_owner": true}, live)
 
 	read.RemoveMember("mem_owner")
+	live, err = entitled.LiveMembers(t.Context(), []hub.Identity{owner})
+	require.NoError(t, err)
+	require.Empty(t, live)
 	require.Equal(t, domain.CodeForbidden, domain.CodeOf(entitled.Member(t.Context(), owner)))
 
 	read.Fail(domain.Transient(io.EOF, "database away"))
 	require.True(t, domain.IsTransient(entitled.Member(t.Context(), owner)))
+	_, err = entitled.LiveMembers(t.Context(), []hub.Identity{owner})
+	require.True(t, domain.IsTransient(err))
 	require.True(t, domain.IsTransient(entitled.Room(t.Context(), owner, "open")))
 }

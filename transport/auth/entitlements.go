@@ -55,3 +55,18 @@ func (e *Entitlements) Room(ctx context.Context, id hub.Identity, roomID string)
 func (e *Entitlements) LiveSessions(ctx context.Context, ids []string) (map[string]bool, error) {
 	return e.sessions.Live(ctx, ids)
 }
+
+// LiveMembers implements hub.Entitlements.
+func (e *Entitlements) LiveMembers(ctx context.Context, ids []hub.Identity) (map[string]bool, error) {
+	live := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		switch _, err := e.read.Member(ctx, id.WorkspaceID, id.MemberID); {
+		case errors.Is(err, domain.ErrNotFound):
+		case err != nil:
+			return nil, err
+		default:
+			live[id.MemberID] = true
+		}
+	}
+	return live, nil
+}

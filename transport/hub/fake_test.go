@@ -193,6 +193,19 @@ func (r *fakeRights) LiveSessions(_ context.Context, ids []string) (map[string]b
 	return live, nil
 }
 
+func (r *fakeRights) LiveMembers(_ context.Context, ids []hub.Identity) (map[string]bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down {
+		return nil, errDown
+	}
+	live := map[string]bool{}
+	for _, id := range ids {
+		live[id.MemberID] = !r.gone[id.MemberID]
+	}
+	return live, nil
+}
+
 func (r *fakeRights) set(fn func(r *fakeRights)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

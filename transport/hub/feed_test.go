@@ -249,6 +249,7 @@ func TestLinger(t *testing.T) {
 		w.connect(member("m")).Close(true)
 		w.append(times(5, toAll)...)
 		time.Sleep(5 * time.Second)
+		synctest.Wait() // a safety read is due at this very moment
 		_, before := w.log.calls()
 		c := w.connect(from(member("m"), "e1-2"))
 		reads, states := w.log.calls()

@@ -75,7 +75,8 @@ func (h *Hub) beat() {
 	}
 }
 
-// recheck closes the sessions of one bucket whose sign-in session has ended. It
+// recheck closes the sessions of one bucket whose sign-in session, or
+// membership, has ended. It
 // runs beside beat, so that a slow database holds up no heartbeat. While the
 // database is away nobody is thrown out for a while: it may be back soon, and
 // nothing is missed. Whoever couldn't be verified for failClosed heartbeats is
@@ -109,6 +110,36 @@ func (h *Hub) recheck() {
 		s.verified = now
 		if id := s.identity.AuthSessionID; id != "" && !live[id] {
 			s.endNow(domain.CloseUnauthenticated, CloseInfo{})
+		}
+	}
+	h.recheckMembers(ctx, sessions)
+}
+
+// recheckMembers is for revocations that the log doesn't tell of: because the
+// outbox is stalled, or the removal was poisoned. The second look in a row that
+// finds a membership ended closes its sessions; in a heartbeat's time the log
+// would have done so itself, with the removal as the last event.
+func (h *Hub) recheckMembers(ctx context.Context, sessions []*Session) {
+	var ids []Identity
+	asked := map[string]bool{}
+	for _, s := range sessions {
+		if id := s.identity; id.AuthSessionID != "" && !asked[id.MemberID] {
+			asked[id.MemberID] = true
+			ids = append(ids, id)
+		}
+	}
+	live, err := h.ent.LiveMembers(ctx, ids)
+	if err != nil {
+		return // the next look may find the database again
+	}
+	for _, s := range sessions {
+		switch id := s.identity; {
+		case id.AuthSessionID == "" || live[id.MemberID]:
+			s.doubted = false
+		case s.doubted:
+			s.endNow(domain.CloseRevoked, CloseInfo{})
+		default:
+			s.doubted = true
 		}
 	}
 }

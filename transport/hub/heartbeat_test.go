@@ -73,6 +73,30 @@ func TestEndedSignInIsNoticed(t *testing.T) {
 	})
 }
 
+// A removal that the log never tells of, for the outbox is stalled or its event
+// was poisoned, left the removed member connected for good. Two looks in a row
+// must find the membership ended: what the log tells, it tells better.
+func TestEndedMembershipIsNoticed(t *testing.T) {
+	bubble(t, hub.Config{Heartbeat: 10 * time.Second}, func(w *world) {
+		m, n := w.connect(member("m")), w.connect(member("n"))
+		gone := func(member string, ended bool) {
+			w.rights.set(func(r *fakeRights) { r.gone = map[string]bool{member: ended} })
+		}
+		gone("n", true)
+		time.Sleep(10 * time.Second)
+		gone("n", false) // a replica that lagged, say
+		time.Sleep(10 * time.Second)
+		gone("m", true)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		require.Empty(w.t, m.codes(), "the log may still tell")
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		require.Equal(w.t, list("revoked"), m.codes())
+		require.Empty(w.t, n.codes())
+	})
+}
+
 // All sessions of one share are asked for in one call.
 func TestRecheckIsBatched(t *testing.T) {
 	bubble(t, hub.Config{Heartbeat: 10 * time.Second}, func(w *world) {

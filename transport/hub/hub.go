@@ -45,6 +45,8 @@ type Entitlements interface {
 	Room(ctx context.Context, id Identity, room string) error
 	// LiveSessions returns those of the sign-in sessions that have not ended.
 	LiveSessions(ctx context.Context, authSessionIDs []string) (map[string]bool, error)
+	// LiveMembers returns, by member id, which of the memberships stand.
+	LiveMembers(ctx context.Context, ids []Identity) (map[string]bool, error)
 }
 
 // Presence is told of sessions coming and going. Package presence implements it.

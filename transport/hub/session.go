@@ -82,6 +82,7 @@ type Session struct {
 
 	openedAt time.Time
 	verified time.Time // that the sign-in session stands; recheck's own
+	doubted  bool      // at the last look the membership had ended; recheck's own
 
 	bucket, slot int // in the hub's wheel; guarded by hub.mu
 

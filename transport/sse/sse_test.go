@@ -36,7 +36,7 @@ type rig struct {
 
 // start serves streams through gin, as the product does: its writer
 // swallows what Flush returns.
-func start(t *testing.T, cfg sse.Config, hubCfg hub.Config, adjust ...func(*http.Server)) *rig {
+func start(t testing.TB, cfg sse.Config, hubCfg hub.Config, adjust ...func(*http.Server)) *rig {
 	t.Helper()
 	world := transporttest.New(t, hubCfg)
 	server := sse.New(world.Hub, world.Admission, cfg)
