@@ -157,14 +157,6 @@ func messages(privateRoom string) []frames {
 	return list
 }
 
-func repeat(word string, n int) []string {
-	words := make([]string, n)
-	for i := range words {
-		words[i] = word
-	}
-	return words
-}
-
 // talk sends each on a connection of its own.
 func (w *world) talk(t *testing.T, cookie *http.Cookie, list []frames, after func(t *testing.T)) {
 	for _, f := range list {
