@@ -18,7 +18,10 @@ import (
 
 // Target is a running server and a member's place in it.
 type Target struct {
-	BaseURL   string // "http://127.0.0.1:8080"
+	BaseURL string // "http://127.0.0.1:8080"
+	// Nodes are the servers of one cluster, where tabs open in turn; none: the
+	// one at BaseURL.
+	Nodes     []string
 	Cookie    string // the Cookie header, "orbit_session=…"
 	Workspace string // slug
 	Rooms     []string

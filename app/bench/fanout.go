@@ -22,7 +22,7 @@ type FanoutOptions struct {
 	// Writers publish side by side, each its next event as soon as the last is
 	// acknowledged. Default 1; more make bursts, which a server may batch.
 	Writers int
-	PID     int // the server's process, which must not be the one that runs Fanout
+	PIDs    []int // of the servers, which must not be the process that runs Fanout
 	// Publish publishes body, a short text, to every subscriber, and returns
 	// when that is acknowledged.
 	Publish  func(ctx context.Context, body string) error
@@ -44,8 +44,10 @@ type FanoutResult struct {
 	CPUSeconds    float64 `json:"cpuSeconds"`
 	CPUPerMillion float64 `json:"cpuSecondsPerMillionDeliveries"`
 	Spread                // from sending the event to its arrival
-	Lost          int     `json:"lost"`
-	Disordered    int     `json:"disordered"` // not after the one before: out of order, or twice
+	// NodeP50 is the median in ms for the tabs of each node, in their order.
+	NodeP50    []float64 `json:"nodeP50Ms"`
+	Lost       int       `json:"lost"`
+	Disordered int       `json:"disordered"` // not after the one before: out of order, or twice
 }
 
 func (r FanoutResult) String() string {
@@ -61,7 +63,16 @@ const stamp = "t="
 // Fanout opens the subscribers, publishes, and compares what the server's
 // process used of the processor with what arrived.
 func Fanout(ctx context.Context, o FanoutOptions) (FanoutResult, error) {
-	return fanout(ctx, o, func() (time.Duration, error) { return cpuTime(o.PID) })
+	return fanout(ctx, o, func() (total time.Duration, err error) {
+		for _, pid := range o.PIDs {
+			used, err := cpuTime(pid)
+			if err != nil {
+				return 0, err
+			}
+			total += used
+		}
+		return total, nil
+	})
 }
 
 func fanout(ctx context.Context, o FanoutOptions, used func() (time.Duration, error)) (FanoutResult, error) {
@@ -77,7 +88,7 @@ func fanout(ctx context.Context, o FanoutOptions, used func() (time.Duration, er
 	var reading sync.WaitGroup
 	seen := make([]*arrivals, len(f.tabs))
 	for i, t := range f.tabs {
-		seen[i] = &arrivals{total: &arrived}
+		seen[i] = &arrivals{total: &arrived, node: t.node}
 		reading.Go(func() { t.count(seen[i]) })
 	}
 	closeAll := sync.OnceFunc(func() { f.close(); reading.Wait() })
@@ -147,6 +158,7 @@ func awaitCount(ctx context.Context, arrived *atomic.Int64, want int64) time.Tim
 // when the tab has ended.
 type arrivals struct {
 	total      *atomic.Int64
+	node       int
 	count      int
 	messages   int
 	bytes      int
@@ -209,6 +221,7 @@ func offsetOf(event []byte) int64 {
 
 func summarize(seen []*arrivals, events int) (r FanoutResult) {
 	var latencies []time.Duration
+	var byNode [][]time.Duration
 	var size, messages int
 	for _, a := range seen {
 		r.Deliveries += a.count
@@ -217,11 +230,18 @@ func summarize(seen []*arrivals, events int) (r FanoutResult) {
 		size += a.bytes
 		messages += a.messages
 		latencies = append(latencies, a.latencies...)
+		for len(byNode) <= a.node {
+			byNode = append(byNode, nil)
+		}
+		byNode[a.node] = append(byNode[a.node], a.latencies...)
 	}
 	if r.Deliveries > 0 {
 		r.Bytes = size / r.Deliveries
 		r.PerMessage = float64(r.Deliveries) / float64(messages)
 	}
 	r.Spread = spread(latencies)
+	for node := range byNode {
+		r.NodeP50 = append(r.NodeP50, spread(byNode[node]).P50)
+	}
 	return r
 }

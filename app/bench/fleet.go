@@ -50,10 +50,15 @@ func openFleet(ctx context.Context, target Target, n int, progress io.Writer) (*
 				return opening.Err()
 			}
 			// Not the group's context: it ends when the last tab is open.
-			t, err := openTab(ctx, target, target.source(i))
+			at := target
+			if len(target.Nodes) > 0 {
+				at.BaseURL = target.Nodes[i%len(target.Nodes)]
+			}
+			t, err := openTab(ctx, at, at.source(i))
 			if err != nil {
 				return fmt.Errorf("tab %d: %w", i, err)
 			}
+			t.node = i % max(1, len(target.Nodes))
 			f.add(t)
 			return nil
 		})

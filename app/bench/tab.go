@@ -22,6 +22,7 @@ const openTimeout = 30 * time.Second
 
 // tab is one open connection.
 type tab struct {
+	node     int    // its place in Target.Nodes
 	position string // after the replay
 	replayed int    // events with a stamp that came before system.live
 	// next blocks for the next server events and says when they arrived.

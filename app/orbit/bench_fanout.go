@@ -18,11 +18,13 @@ type benchFanoutCmd struct {
 	Subscribers []int  `default:"1000" help:"Open WebSocket tabs on one channel; several numbers, one run each."`
 	Deliveries  int    `default:"500000" help:"About how many in each run: more subscribers get fewer events."`
 	Burst       int    `default:"32" help:"Writers side by side in the second half, whose events come in bursts."`
+	Nodes       []int  `default:"1" help:"Servers over one PostgreSQL database, tabs in turn; several numbers, one run each, without the yardstick."`
+	NatsURL     string `env:"NATS_URL" help:"A NATS server that carries hints between the nodes, instead of PostgreSQL."`
 	SVG         string `name:"svg" placeholder:"FILE" help:"Write a plot of the cost over the number of tabs."`
 }
 
 func (c benchFanoutCmd) Validate() error {
-	flags := map[string]int{"deliveries": c.Deliveries, "burst": c.Burst, "subscribers": slices.Min(c.Subscribers)}
+	flags := map[string]int{"deliveries": c.Deliveries, "burst": c.Burst, "subscribers": slices.Min(c.Subscribers), "nodes": slices.Min(c.Nodes)}
 	return atLeastOne(flags)
 }
 
@@ -53,6 +55,9 @@ func (r fanoutReport) String() string {
 }
 
 func (c benchFanoutCmd) Run(ctx context.Context, con console) error {
+	if slices.Max(c.Nodes) > 1 {
+		return c.runNodes(ctx, con)
+	}
 	var report fanoutReport
 	for _, n := range c.Subscribers {
 		for _, writers := range []int{1, c.Burst} {
@@ -105,7 +110,7 @@ func (c benchFanoutCmd) measure(ctx context.Context, con console, subscribers, w
 		}
 		target.Plain = writers == 1
 		o := options
-		o.Target, o.PID = target, s.cmd.Process.Pid
+		o.Target, o.PIDs = target, []int{s.cmd.Process.Pid}
 		o.Publish = func(ctx context.Context, body string) error {
 			_, err := s.post(ctx, target.Cookie, "/v1/workspaces/acme/rooms/"+room+"/messages", map[string]string{"body": body})
 			return err
@@ -122,7 +127,7 @@ func (c benchFanoutCmd) measure(ctx context.Context, con console, subscribers, w
 	}
 	defer y.stop()
 	o := options
-	o.Target, o.PID = bench.Target{BaseURL: y.base, Plain: true}, y.cmd.Process.Pid
+	o.Target, o.PIDs = bench.Target{BaseURL: y.base, Plain: true}, []int{y.cmd.Process.Pid}
 	o.Publish = func(ctx context.Context, body string) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, y.base+"/publish", strings.NewReader(body))
 		if err != nil {

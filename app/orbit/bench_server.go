@@ -29,14 +29,14 @@ type benchServer struct {
 }
 
 // startServer serves the demo on the database, for as many sessions as it can.
-func startServer(ctx context.Context, con console, dsn string) (*benchServer, error) {
+func startServer(ctx context.Context, con console, dsn string, args ...string) (*benchServer, error) {
 	admin, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return spawn(ctx, con, func(s *benchServer) error { _, _, err := s.target(ctx); return err },
-		"serve", "--demo", "--admin-addr", admin, "--database-url", dsn, "--log-level", "warn", "--drain", "0s",
-		"--max-user-sessions", "100000", "--max-sessions", "100000", "--max-workspace-sessions", "100000", "--commands-per-second", "100000")
+		append([]string{"serve", "--demo", "--admin-addr", admin, "--database-url", dsn, "--log-level", "warn", "--drain", "0s",
+			"--max-user-sessions", "100000", "--max-sessions", "100000", "--max-workspace-sessions", "100000", "--commands-per-second", "100000"}, args...)...)
 }
 
 // startYardstick serves what fanout compares with.

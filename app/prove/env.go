@@ -25,6 +25,8 @@ type environment struct {
 	log      *tail      // what the servers said last
 	dsn      string
 	cluster  *pgcluster.Cluster // nil: none of our own
+	standby  *pgcluster.Cluster // its replica; nil: none
+	database *front             // the way to whichever is primary; nil without a replica
 	tmpfs    string             // where the database's small file system is mounted; "" for none
 	ordering sync.Mutex         // held to write failpoints' orders
 	far      *farNetwork        // nil: none
@@ -131,8 +133,11 @@ func (e *environment) makeDatabase(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		e.later(c.Remove)
+		e.later(func() error { return e.cluster.Remove() })
 		e.cluster, e.dsn = c, c.URL().String()
+		if e.uses("db-failover") {
+			return e.makeStandby(ctx)
+		}
 		return nil
 	}
 	dsn, drop, err := store.Scratch(ctx, e.opts.DatabaseURL)

@@ -59,6 +59,7 @@ var nemeses = []*nemesis{
 	{name: "db-crash", target: onDatabase, what: "pg_ctl stop -m immediate, and up again", least: 500 * time.Millisecond, most: 5 * time.Second, ownCluster: true, lacks: lacksCluster, run: crashDatabase},
 	{name: "db-pause", target: onDatabase, what: "SIGSTOP to all of PostgreSQL", least: 2 * time.Second, most: 10 * time.Second, ownCluster: true, lacks: lacksCluster, run: pauseDatabase},
 	{name: "db-connections", target: onDatabase, what: "somebody else takes every connection of the database", least: 2 * time.Second, most: 10 * time.Second, ownCluster: true, lacks: lacksCluster, run: takeConnections},
+	{name: "db-failover", target: onDatabase, what: "the primary crashes and its synchronous replica is promoted, behind the same address", least: 500 * time.Millisecond, most: 4 * time.Second, ownCluster: true, lacks: lacksReplica, run: failOver},
 	{name: "long-write", target: onDatabase, what: "a write transaction elsewhere stays open", least: 3 * time.Second, most: 60 * time.Second, run: longWrite},
 	{name: "disk-full", target: onDatabase, what: "the SQLite file's disk is full", least: 2 * time.Second, most: 8 * time.Second, lacks: lacksTmpfs, run: fillDisk},
 
@@ -133,6 +134,16 @@ func lacksCluster(o Options) error {
 	}
 	_, err := pgcluster.Tool("initdb")
 	return err
+}
+
+func lacksReplica(o Options) error {
+	if err := lacksNodes(o); err != nil { // one node has db-crash
+		return err
+	}
+	if _, err := pgcluster.Tool("pg_basebackup"); err != nil {
+		return err
+	}
+	return lacksCluster(o)
 }
 
 func lacksTmpfs(o Options) error {

@@ -31,7 +31,7 @@ type Config struct {
 // Cluster is a PostgreSQL server of its own, on a free port of 127.0.0.1.
 type Cluster struct {
 	pgCtl, dir, port string
-	options          string
+	settings         string // options of the server, its port apart
 }
 
 // Start makes a cluster in a temporary folder and starts it. Errors: PostgreSQL
@@ -73,9 +73,9 @@ func Start(cfg Config) (*Cluster, error) {
 	if err := asServer(dir, initdb, "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"); err != nil {
 		return nil, err
 	}
-	c.options = fmt.Sprintf("-p %s -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off", port)
+	c.settings = "-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
 	if cfg.MaxConnections > 0 {
-		c.options += fmt.Sprintf(" -c max_connections=%d", cfg.MaxConnections)
+		c.settings += fmt.Sprintf(" -c max_connections=%d", cfg.MaxConnections)
 	}
 	return c, c.Up()
 }
@@ -87,7 +87,7 @@ func (c *Cluster) URL() *url.URL {
 
 // Up starts the server and waits until it accepts connections.
 func (c *Cluster) Up() error {
-	return asServer(c.dir, c.pgCtl, "-D", c.data(), "-l", filepath.Join(c.dir, "log"), "-o", c.options, "-w", "start")
+	return asServer(c.dir, c.pgCtl, "-D", c.data(), "-l", filepath.Join(c.dir, "log"), "-o", "-p "+c.port+" "+c.settings, "-w", "start")
 }
 
 // Crash ends the server at once: no goodbye to anybody, and recovery from the
