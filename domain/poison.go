@@ -94,6 +94,9 @@ type PoisonFilter struct {
 	Since       *time.Time    `json:"since,omitempty"` // poisoned at or after
 	Until       *time.Time    `json:"until,omitempty"` // poisoned before
 	IDs         []string      `json:"ids,omitempty"`   // exactly these
+	// IDsAlone looks for Text in ids alone: for whom errors are masked, a search
+	// in them would be a way to guess what they say.
+	IDsAlone bool `json:"-"`
 }
 
 // Page asks for a piece of a list. Keyset pagination: After is the cursor that

@@ -22,6 +22,7 @@ type Trace struct {
 	CollapsedInto string       `json:"collapsedInto,omitempty"`
 	Traceparent   string       `json:"traceparent,omitempty"`
 	Entries       []TraceEntry `json:"entries"`
+	Trimmed       int          `json:"trimmed"` // entries gone from the log by retention, and with them who got them
 	// Waiting says where in the outbox it is, while it is there.
 	Waiting *TraceWaiting `json:"waiting,omitempty"`
 	// Session answers for one tab, if one was asked about.
@@ -52,7 +53,6 @@ type TraceEntry struct {
 	Position Position        `json:"position"`
 	Channel  Channel         `json:"channel"`
 	Type     ServerEventType `json:"type"`
-	Trimmed  bool            `json:"trimmed"` // gone from the log by retention
 	Writes   []TraceWrite    `json:"writes"`
 }
 

@@ -46,7 +46,11 @@ func where(d dialect, f domain.PoisonFilter) (*conditions, error) {
 	}
 	if f.Text != "" {
 		like := contains(strings.ToValidUTF8(strings.ReplaceAll(f.Text, "\x00", ""), ""))
-		w.add(`(lower(error) LIKE ? ESCAPE '\' OR lower(id) LIKE ? ESCAPE '\' OR lower(event_id) LIKE ? ESCAPE '\'
+		inError := "lower(error)"
+		if f.IDsAlone {
+			inError = "''"
+		}
+		w.add(`(`+inError+` LIKE ? ESCAPE '\' OR lower(id) LIKE ? ESCAPE '\' OR lower(event_id) LIKE ? ESCAPE '\'
 			OR lower(workspace_id) LIKE ? ESCAPE '\' OR lower(aggregate_id) LIKE ? ESCAPE '\')`, like, like, like, like, like)
 	}
 	if f.Since != nil {

@@ -214,6 +214,8 @@ func TestListPoison(t *testing.T) {
 			"ids":         {domain.PoisonFilter{IDs: []string{newestFirst[0], newestFirst[3]}}, []string{newestFirst[0], newestFirst[3]}},
 			"error":       {domain.PoisonFilter{Text: "BOO"}, newestFirst},
 			"an id":       {domain.PoisonFilter{Text: strings.ToUpper(newestFirst[2][4:])}, newestFirst[2:3]},
+			"ids alone":   {domain.PoisonFilter{Text: "boo", IDsAlone: true}, []string{}},
+			"its id":      {domain.PoisonFilter{Text: newestFirst[2][4:], IDsAlone: true}, newestFirst[2:3]},
 			"no wildcard": {domain.PoisonFilter{Text: "b%m"}, []string{}},
 			"since":       {domain.PoisonFilter{Since: &second.PoisonedAt}, newestFirst[:4]},
 			"until":       {domain.PoisonFilter{Until: &second.PoisonedAt}, newestFirst[4:]},

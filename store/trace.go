@@ -95,7 +95,7 @@ func (s *Store) Trace(ctx context.Context, eventID string) (domain.Trace, error)
 	t := domain.Trace{EventID: eventID, Attempts: []domain.PoisonAttempt{}, Entries: []domain.TraceEntry{}}
 	c := conn{s.read, s.dialect}
 	known := false
-	for _, look := range []func(context.Context, conn, *domain.Trace) error{s.traceMark, traceOutbox, tracePoison} {
+	for _, look := range []func(context.Context, conn, *domain.Trace) error{s.traceMark, traceOutbox, s.tracePoison} {
 		switch err := look(ctx, c, &t); {
 		case err == nil:
 			known = true
@@ -134,6 +134,7 @@ func (s *Store) traceMark(ctx context.Context, c conn, t *domain.Trace) error {
 	t.PublishedAt, t.ClaimedAt = timePointer(story.PublishedAt), timePointer(story.ClaimedAt)
 	t.Node, t.Lane, t.ProjectedMS = story.Node, story.Lane, float64(story.TookUS)/1000
 	t.Traceparent, t.CollapsedInto = story.Traceparent, story.Into
+	t.Trimmed = story.Entries // less those that are found
 	if story.Entries == 0 {
 		t.State = domain.TraceSilent
 	}
@@ -167,15 +168,18 @@ func traceOutbox(ctx context.Context, c conn, t *domain.Trace) error {
 }
 
 // tracePoison looks whether the event was poisoned.
-func tracePoison(ctx context.Context, c conn, t *domain.Trace) error {
+func (s *Store) tracePoison(ctx context.Context, c conn, t *domain.Trace) error {
 	p, err := one(ctx, c, "event", scanPoison, `SELECT `+poisonColumns+` FROM poison WHERE event_id = $1`, t.EventID)
 	if err != nil {
 		return err
 	}
 	t.PoisonID, t.Attempts = p.ID, p.Attempts
 	describe(t, p.Event)
-	if t.Node == "" {
+	if t.Node == "" { // neither waiting nor handled since
 		t.Node = p.Node
+	}
+	if t.Waiting == nil && t.CommittedAt == nil {
+		t.Lane = LaneOf(p.Event.WorkspaceID, s.Lanes())
 	}
 	switch p.State {
 	case domain.PoisonOpen:
@@ -218,6 +222,9 @@ func (s *Store) traceEntries(ctx context.Context, c conn, t *domain.Trace) error
 		t.State = domain.TraceProjected
 	}
 	for i := range found {
+		if found[i].Type != domain.ServerSystemStale && found[i].Type != domain.ServerSystemHealed {
+			t.Trimmed = max(0, t.Trimmed-1)
+		}
 		if found[i].Writes, err = traceWrites(ctx, c, t.WorkspaceID, epoch, found[i].Position.Offset); err != nil {
 			return err
 		}

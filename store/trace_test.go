@@ -63,6 +63,7 @@ func TestTraceFollowsAnEvent(t *testing.T) {
 		require.Len(t, got.Entries, 2)
 		require.Equal(t, domain.Position{Epoch: epoch, Offset: 1}, got.Entries[0].Position)
 		require.Empty(t, got.Entries[0].Writes)
+		require.Zero(t, got.Trimmed)
 
 		got, err = s.Trace(ctx, all[1].ID)
 		require.NoError(t, err)
@@ -71,6 +72,24 @@ func TestTraceFollowsAnEvent(t *testing.T) {
 		got, err = s.Trace(ctx, all[2].ID)
 		require.NoError(t, err)
 		require.Equal(t, domain.TraceExpired, got.State)
+	})
+}
+
+// Retention took one of an event's two entries, and then the other: its trace
+// once told of what was left as if that had been all.
+func TestTraceTellsWhatIsTrimmed(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx, ev := t.Context(), events(1, "ws")[0]
+		_, err := s.CommitEffects(ctx, store.Effects{Topic: store.Topic, Projected: []store.Projection{told(ev, 2)}})
+		require.NoError(t, err)
+		for left := 1; left >= 0; left-- {
+			_, err = s.WriteDB().ExecContext(ctx, `DELETE FROM log_entries WHERE "offset" = $1`, 2-left)
+			require.NoError(t, err)
+			got, err := s.Trace(ctx, ev.ID)
+			require.NoError(t, err)
+			require.Len(t, got.Entries, left)
+			require.Equal(t, 2-left, got.Trimmed)
+		}
 	})
 }
 
@@ -130,7 +149,9 @@ func TestTraceSumsWrites(t *testing.T) {
 func TestTraceOfPoison(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
-		ev := events(1, "ws")[0]
+		ev := events(1, "ws_2")[0]
+		lane := store.LaneOf("ws_2", s.Lanes())
+		require.NotZero(t, lane)
 		p := domain.Poison{
 			ID: domain.NewID("psn"), Event: ev, Projector: string(ev.Type), Error: "boom", ErrorClass: "panic", Node: "n1",
 			Attempts: []domain.PoisonAttempt{{At: time.Now(), DurationMS: 3, Error: "boom"}}, PoisonedAt: time.Now(), UpdatedAt: time.Now(),
@@ -143,6 +164,7 @@ func TestTraceOfPoison(t *testing.T) {
 		require.Equal(t, p.ID, got.PoisonID)
 		require.Len(t, got.Attempts, 1)
 		require.Equal(t, "n1", got.Node)
+		require.Equal(t, lane, got.Lane, "which it waited in, though nothing of it is in the outbox")
 
 		require.NoError(t, s.RequeuePoison(ctx, domain.Act{Operator: "test", Role: "operator", Via: "cli"}, p.ID))
 		got, err = s.Trace(ctx, ev.ID)
@@ -153,7 +175,7 @@ func TestTraceOfPoison(t *testing.T) {
 		healed := told(ev, 1)
 		healed.PoisonID = p.ID
 		_, err = s.CommitEffects(ctx, store.Effects{
-			Topic: store.Topic, Projected: []store.Projection{healed}, Acked: seqs(waiting(t, s, store.LaneOf("ws", s.Lanes()), 10)),
+			Topic: store.Topic, Projected: []store.Projection{healed}, Acked: seqs(waiting(t, s, lane, 10)),
 		})
 		require.NoError(t, err)
 		got, err = s.Trace(ctx, ev.ID)

@@ -246,17 +246,16 @@ func (con console) printTrace(t domain.Trace) error {
 		fmt.Fprintf(con.out, "attempt %d  %s  %.1f ms  %s\n", i+1, a.At.UTC().Format("15:04:05.000"), a.DurationMS, printable(a.Error, 200))
 	}
 	for _, e := range t.Entries {
-		trimmed := ""
-		if e.Trimmed {
-			trimmed = "  (trimmed)"
-		}
-		fmt.Fprintf(con.out, "\n%s  %s  %s%s\n", e.Position, printable(string(e.Type), 60), printable(string(e.Channel), 100), trimmed)
+		fmt.Fprintf(con.out, "\n%s  %s  %s\n", e.Position, printable(string(e.Type), 60), printable(string(e.Channel), 100))
 		for _, w := range e.Writes {
 			fmt.Fprintf(con.out, "  %-5s %d live, %d replayed  first %s  last %s  %s\n", w.Transport, w.Live, w.Replayed, clock(&w.FirstAt), clock(&w.LastAt), printable(w.Node, 60))
 		}
 		if len(e.Writes) == 0 {
 			fmt.Fprintln(con.out, "  written to no session")
 		}
+	}
+	if t.Trimmed > 0 {
+		fmt.Fprintf(con.out, "\n%d of its entries are gone from the log by retention, and with them who got them.\n", t.Trimmed)
 	}
 	return nil
 }

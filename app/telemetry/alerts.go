@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/orbit/realtime/domain"
 	"github.com/orbit/realtime/store"
@@ -269,6 +270,9 @@ func (a *Alerts) openGroups(ctx context.Context) ([]domain.PoisonGroup, error) {
 func groupBody(of *domain.PoisonGroup) AlertBody {
 	masked := *of
 	masked.Error = domain.Mask(of.Error)
+	for _, text := range []*string{&masked.Error, &masked.Where, &masked.ErrorClass, &masked.Projector} {
+		*text = printable(*text)
+	}
 	g := &masked
 	build := ""
 	if len(g.Builds) > 0 {
@@ -279,6 +283,17 @@ func groupBody(of *domain.PoisonGroup) AlertBody {
 		Why: []string{fmt.Sprintf("%s in %s%s; at %s", plural(int64(g.Counts[domain.PoisonOpen]), "open message"),
 			plural(int64(g.Workspaces), "workspace"), build, g.Where)},
 	}
+}
+
+// printable leaves out what steers a terminal, or turns the direction of a text:
+// what failed may have come from anywhere.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '·'
+		}
+		return r
+	}, s)
 }
 
 // tell posts what is pending.

@@ -137,6 +137,12 @@ func TestAlertsAreOfNoTenant(t *testing.T) {
 	require.Contains(t, string(body), "asked for")
 	require.NotContains(t, string(body), "olive")
 	require.NotContains(t, string(body), "my own words")
+
+	g.Error, g.Where = "\x1b[2J\u202egnp.exe", "\x1b[2J\u202egnp.exe"
+	hostile := groupBody(&g)
+	require.NotContains(t, hostile.Title+hostile.Why[0]+hostile.Group.Error, "\x1b")
+	require.NotContains(t, hostile.Title+hostile.Why[0]+hostile.Group.Error, "\u202e")
+	g.Error = "olive"
 	require.Contains(t, g.Error, "olive", "the group itself is left alone")
 }
 

@@ -121,7 +121,7 @@ func status(c *call) error {
 }
 
 func listGroups(c *call) error {
-	f, p := c.query.filter(c.r.Context(), c.Service), c.query.page()
+	f, p := c.query.filter(c.r.Context(), c.Service, c.who), c.query.page()
 	if c.query.err != nil {
 		return c.query.err
 	}
@@ -135,7 +135,7 @@ func showGroup(c *call) error {
 }
 
 func listMessages(c *call) error {
-	f, p, detail := c.query.filter(c.r.Context(), c.Service), c.query.page(), c.query.flag("detail")
+	f, p, detail := c.query.filter(c.r.Context(), c.Service, c.who), c.query.page(), c.query.flag("detail")
 	if c.query.err != nil {
 		return c.query.err
 	}
@@ -144,7 +144,7 @@ func listMessages(c *call) error {
 }
 
 func stats(c *call) error {
-	f := c.query.filter(c.r.Context(), c.Service)
+	f := c.query.filter(c.r.Context(), c.Service, c.who)
 	if c.query.err != nil {
 		return c.query.err
 	}

@@ -312,6 +312,14 @@ func TestViewersSeeStructureNotValues(t *testing.T) {
 		require.NotContains(t, a.body, "20240607", path)
 	}
 
+	// Nor can a viewer guess them: the search would say whether they are there.
+	for _, path := range []string{"/poison/messages?q=olive", "/poison/groups?q=olive"} {
+		require.Contains(t, ask(t, server, "GET", Prefix+path, operatorToken, "").body, "Olive", path)
+		require.Empty(t, ask(t, server, "GET", Prefix+path, viewerToken, "").json(t)["items"], path)
+	}
+	require.Len(t, ask(t, server, "GET", Prefix+"/poison/messages?q=PSN_8", viewerToken, "").json(t)["items"], 1)
+	require.EqualValues(t, 0, ask(t, server, "GET", Prefix+"/poison/stats?q=olive", viewerToken, "").json(t)["counts"].(map[string]any)["open"])
+
 	m := ask(t, server, "GET", Prefix+"/poison/messages/psn_8", viewerToken, "").json(t)
 	require.Equal(t, true, m["redacted"])
 	require.Equal(t, map[string]any{"version": "(number)", "name": "(text)", "by": map[string]any{"•••": []any{"(number)", "(true or false)", nil}}}, m["payload"])

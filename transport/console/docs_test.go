@@ -82,7 +82,7 @@ const outro = `
 ## Filters
 
 ` + "`state`" + ` is open, requeued, healed, superseded, discarded, several of them with commas, or all (the default). ` + "`workspace`" + ` is a
-slug or an id, ` + "`q`" + ` is found in the error or an id, ` + "`id`" + ` may be given up to 1,000 times. The others match exactly. In the body of
+slug or an id, ` + "`q`" + ` is found in the error or an id (for a viewer, in an id), ` + "`id`" + ` may be given up to 1,000 times. The others match exactly. In the body of
 an operation the same are called ` + "`states`, `fingerprint`, `workspaceId`, `aggregateId`, `type`, `projector`, `text`, `since`, `until` and `ids`" + `,
 and times are in full.
 

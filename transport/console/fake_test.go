@@ -27,10 +27,13 @@ type memory struct {
 
 func (m *memory) matches(f domain.PoisonFilter, p domain.Poison) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
-	text := strings.ToLower(f.Text)
+	text, words := strings.ToLower(f.Text), p.Error
+	if f.IDsAlone {
+		words = ""
+	}
 	return (len(f.States) == 0 || slices.Contains(f.States, p.State)) && is(f.Fingerprint, p.Fingerprint) &&
 		is(f.WorkspaceID, p.Event.WorkspaceID) && is(f.AggregateID, p.Event.AggregateID) && is(string(f.Type), string(p.Event.Type)) &&
-		is(f.Projector, p.Projector) && (f.Text == "" || strings.Contains(strings.ToLower(p.Error+" "+p.ID+" "+p.Event.ID), text)) &&
+		is(f.Projector, p.Projector) && (f.Text == "" || strings.Contains(strings.ToLower(words+" "+p.ID+" "+p.Event.ID), text)) &&
 		(f.Since == nil || !p.PoisonedAt.Before(*f.Since)) && (f.Until == nil || p.PoisonedAt.Before(*f.Until)) &&
 		(len(f.IDs) == 0 || slices.Contains(f.IDs, p.ID))
 }

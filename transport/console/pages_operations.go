@@ -41,7 +41,7 @@ func (p *pages) newOperation(v *view) error {
 
 // showNewOperation shows what an operation would be about, before it is.
 func (p *pages) showNewOperation(v *view, data newOperationData) error {
-	f := v.query.filter(v.ctx(), p.service)
+	f := v.query.filter(v.ctx(), p.service, v.who)
 	if v.query.err != nil {
 		return v.query.err
 	}
@@ -66,7 +66,7 @@ var participleTitle = map[domain.OperationKind]string{
 
 func (p *pages) createOperation(v *view) error {
 	form := &query{values: v.r.PostForm}
-	f := form.filter(v.ctx(), p.service)
+	f := form.filter(v.ctx(), p.service, v.who)
 	r := domain.OperationRequest{
 		Kind: domain.OperationKind(form.text("kind")), Filter: f,
 		Expect: form.number("expect", 0, 1, 1<<40), PerSecond: form.number("perSecond", defaultPerSecond, 1, 1000),

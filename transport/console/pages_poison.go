@@ -70,7 +70,7 @@ type groupsData struct {
 }
 
 func (p *pages) groups(v *view) error {
-	f, page := v.query.filter(v.ctx(), p.service), v.query.page()
+	f, page := v.query.filter(v.ctx(), p.service, v.who), v.query.page()
 	if v.query.err != nil {
 		return v.query.err
 	}
@@ -109,7 +109,7 @@ func (p *pages) messages(v *view) error {
 		values.Set("state", string(domain.PoisonOpen))
 	}
 	v.query.values = values
-	f, page := v.query.filter(v.ctx(), p.service), v.query.page()
+	f, page := v.query.filter(v.ctx(), p.service, v.who), v.query.page()
 	if v.query.err != nil {
 		return v.query.err
 	}

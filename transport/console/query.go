@@ -108,11 +108,12 @@ var filterNames = []string{"state", "fingerprint", "workspace", "aggregate", "ty
 // maxIDs is how many messages can be named one by one.
 const maxIDs = 1000
 
-// filter reads what selects poison messages; without state, of every state.
-func (q *query) filter(ctx context.Context, s *Service) domain.PoisonFilter {
+// filter reads what selects poison messages, as far as the caller may look;
+// without state, of every state.
+func (q *query) filter(ctx context.Context, s *Service, who Caller) domain.PoisonFilter {
 	f := domain.PoisonFilter{
 		Fingerprint: q.text("fingerprint"), AggregateID: q.text("aggregate"), Type: domain.EventType(q.text("type")),
-		Projector: q.text("projector"), Text: q.text("q"), Since: q.moment("since"), Until: q.moment("until"),
+		Projector: q.text("projector"), Text: q.text("q"), IDsAlone: !who.seesAll(), Since: q.moment("since"), Until: q.moment("until"),
 	}
 	f.States = q.states()
 	for _, id := range q.values["id"] {

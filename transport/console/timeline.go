@@ -1,6 +1,7 @@
 package console
 
 import (
+	"slices"
 	"time"
 
 	"github.com/orbit/realtime/domain"
@@ -65,15 +66,9 @@ func (d *traceData) draw() {
 	if len(moments) == 0 {
 		return
 	}
-	first, last := moments[0].at, moments[0].at
-	for _, m := range moments {
-		if m.at.Before(first) {
-			first = m.at
-		}
-		if m.at.After(last) {
-			last = m.at
-		}
-	}
+	// What was mended was claimed again, after its attempts failed.
+	slices.SortStableFunc(moments, func(a, b moment) int { return a.at.Compare(b.at) })
+	first, last := moments[0].at, moments[len(moments)-1].at
 	total := max(last.Sub(first), time.Millisecond)
 	place := func(at time.Time) float64 { return 100 * float64(at.Sub(first)) / float64(total) }
 	for _, m := range moments {
