@@ -81,7 +81,7 @@ export class Connection {
     if (this.#closed) return;
     if (event.type === "system.hello") {
       this.replaying = true;
-      this.#heartbeatMs = event.heartbeatMs;
+      this.#heartbeatMs = event.heartbeatMs ?? this.#heartbeatMs;
     }
     if (event.type === "system.live") this.#proven();
     this.#alive();

@@ -3,6 +3,7 @@ import type { ServerEvent } from "../generated/events.js";
 import { fetchInit, HttpError } from "../http.js";
 import type { Link, OpenRequest, Sink, Transport } from "./transport.js";
 import { endOf } from "./end.js";
+import { parseEvent } from "./event.js";
 
 /**
  * Server-sent events, read with fetch: an EventSource hides the status of a
@@ -31,7 +32,7 @@ async function read(request: OpenRequest, sink: Sink, signal: AbortSignal): Prom
     throw new Error("not an event stream"); // somebody in between answers in our server's place
 
   let events: ServerEvent[] = [];
-  const parser = createParser({ onEvent: ({ data }) => void events.push(JSON.parse(data) as ServerEvent) });
+  const parser = createParser({ onEvent: ({ data }) => void events.push(parseEvent(data)) });
   const decoder = new TextDecoder();
   const reader = response.body.getReader();
   try {

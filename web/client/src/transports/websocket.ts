@@ -1,4 +1,4 @@
-import type { ServerEvent } from "../generated/events.js";
+import { parseEvent } from "./event.js";
 import type { Link, OpenRequest, Sink, Transport, WebSocketLike } from "./transport.js";
 
 /** The subprotocol in which one text message is one or more events, a line each. */
@@ -27,7 +27,7 @@ export const websocket: Transport = {
       sink.alive();
       try {
         const lines = String(data).split("\n").filter(Boolean);
-        sink.receive(lines.map((line) => JSON.parse(line) as ServerEvent));
+        sink.receive(lines.map(parseEvent));
       } catch (error) {
         // What isn't an event, as on the other transports: from here on it must come anew.
         close(COMING_BACK);
