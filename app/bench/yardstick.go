@@ -53,12 +53,16 @@ func (y *Yardstick) subscribe(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = ws.Close() }()
 	conn := ws.NetConn()
-	if _, err := conn.Write(textFrame([]byte(`{"type":"system.live"}`))); err != nil {
+	// Under the lock: who hears that it is live gets what is published from then on.
+	y.mu.Lock()
+	_, err = conn.Write(textFrame([]byte(`{"type":"system.live"}`)))
+	if err == nil {
+		y.conns = append(y.conns, conn)
+	}
+	y.mu.Unlock()
+	if err != nil {
 		return
 	}
-	y.mu.Lock()
-	y.conns = append(y.conns, conn)
-	y.mu.Unlock()
 	for {
 		if _, _, err := ws.ReadMessage(); err != nil {
 			y.mu.Lock()
