@@ -2,6 +2,7 @@ package realtime_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -88,7 +89,7 @@ func readCompose(t *testing.T) composeFile {
 func parseCompose(raw []byte) (c composeFile, err error) {
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(true)
-	if err := d.Decode(&c); err != nil && err != io.EOF {
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
 		return c, err
 	}
 	return c, nil

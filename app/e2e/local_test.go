@@ -43,8 +43,7 @@ func startLocal(t *testing.T) *local {
 	orbit, err := binary()
 	require.NoError(t, err)
 	port := func() string { _, port, _ := net.SplitHostPort(freeAddr(t)); return port }
-	// Not t.TempDir: PostgreSQL's own user has to get there.
-	state, err := os.MkdirTemp("", "orbit-local-test-")
+	state, err := os.MkdirTemp("", "orbit-local-test-") //nolint:usetesting // PostgreSQL's own user has to get there
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(state)) })
 	http, postgres, admins := port(), port(), []string{port(), port()}
