@@ -62,6 +62,7 @@ func openTab(ctx context.Context, target Target, local net.IP) (*tab, error) {
 			t.close()
 			return nil, fmt.Errorf("the tab closed before system.live: %w", err)
 		}
+		live := false
 		for _, data := range events {
 			var ev event
 			if err := json.Unmarshal(data, &ev); err != nil {
@@ -73,7 +74,7 @@ func openTab(ctx context.Context, target Target, local net.IP) (*tab, error) {
 			}
 			switch ev.Type {
 			case "system.live":
-				return t, nil
+				live = true // what follows in the same message counts as well
 			case "system.resync":
 				t.close()
 				return nil, errors.New("the server has no replay for the position")
@@ -81,6 +82,9 @@ func openTab(ctx context.Context, target Target, local net.IP) (*tab, error) {
 			if _, ours := sentAt(data); ours {
 				t.replayed++
 			}
+		}
+		if live {
+			return t, nil
 		}
 	}
 }
