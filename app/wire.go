@@ -62,6 +62,7 @@ func (a *App) wire() error {
 			MaxAge: cfg.LogMaxAge, MaxEntries: cfg.LogMaxEntries, DedupeWindow: cfg.DedupeWindow, Traces: cfg.Traces,
 			PoisonMaxAge: cfg.PoisonMaxAge, AuditMaxAge: cfg.AuditMaxAge,
 		},
+		Audit:    pipeline.AuditConfig{Rate: float64(cfg.AuditRate), Patience: cfg.AuditPatience},
 		Observer: a.spans.Around(a.meters),
 		Build:    Build(), Node: a.node(), Logger: a.log,
 	})

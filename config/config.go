@@ -50,6 +50,9 @@ type Config struct {
 	LogMaxEntries int           `group:"Log" env:"ORBIT_LOG_MAX_ENTRIES" default:"10000" range:"1..10000000" help:"Entries a workspace's log keeps at most."`
 	RingSize      int           `group:"Log" env:"ORBIT_RING_SIZE" default:"1024" range:"16..65536" help:"Newest entries kept in memory for each active workspace. Sessions further behind read the log."`
 
+	AuditRate     int           `group:"Operators" env:"ORBIT_AUDIT_RATE" default:"20" range:"0..100000" help:"How many aggregates per second a node compares with what tabs were told of them, to find and tell what no event told. 0 compares none."`
+	AuditPatience time.Duration `group:"Operators" env:"ORBIT_AUDIT_PATIENCE" default:"30s" range:"100ms..24h" help:"How long an aggregate may differ from what tabs were told, with no event waiting, before it is told again."`
+
 	PoisonMaxAge time.Duration `group:"Operators" env:"ORBIT_POISON_MAX_AGE" default:"720h" range:"1h..87600h" help:"How long a poison message is kept once it is healed, superseded or discarded. Open ones are kept for good."`
 	AuditMaxAge  time.Duration `group:"Operators" env:"ORBIT_AUDIT_MAX_AGE" default:"8760h" range:"24h..87600h" help:"How long the audit keeps what operators did."`
 

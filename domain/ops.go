@@ -14,6 +14,7 @@ type OpsStatus struct {
 	Stages   []Stage             `json:"stages"`
 	Poison   map[PoisonState]int `json:"poison"`
 	Sessions SessionStats        `json:"sessions"`
+	Audit    AuditStatus         `json:"audit"`
 	Slow     []SessionInfo       `json:"slow"`     // furthest behind first, at most 20
 	Channels []ChannelStats      `json:"channels"` // busiest first, at most 20
 	Series   []Sample            `json:"series"`   // oldest first, one every 5 s, at most 15 minutes
@@ -39,6 +40,16 @@ type NodeInfo struct {
 	Outdated  bool           `json:"outdated"` // its catalog of events is not this one's
 	Sessions  map[string]int `json:"sessions"` // open, by transport
 	Lanes     []int          `json:"lanes"`    // that it holds
+}
+
+// AuditStatus is what one node's convergence auditor found since it started.
+type AuditStatus struct {
+	// Divergent is how many aggregates differ, for too long, from what tabs were
+	// told of them.
+	Divergent int   `json:"divergent"`
+	Repaired  int64 `json:"repaired,string"` // told of again
+	Checked   int64 `json:"checked,string"`  // looks at an aggregate
+	LastPass  *Time `json:"lastPass"`        // when all of this node's workspaces had been looked at; null: not yet
 }
 
 // Verdict is the one line.

@@ -37,10 +37,13 @@ type Config struct {
 	// SafetyPoll is how long an idle lane sleeps at most (default 200 ms).
 	SafetyPoll time.Duration
 	Retention  RetentionConfig
-	Observer   Observer     // default: nobody
-	Build      string       // version of the binary; default "unknown"
-	Node       string       // name of the process; default host name and process id
-	Logger     *slog.Logger // default slog.Default
+	// Audit looks for what differs from what tabs were told. A Rate of 0 looks for
+	// nothing.
+	Audit    AuditConfig
+	Observer Observer     // default: nobody
+	Build    string       // version of the binary; default "unknown"
+	Node     string       // name of the process; default host name and process id
+	Logger   *slog.Logger // default slog.Default
 }
 
 // RetryConfig says how an event that failed is tried again in place. Its lane
@@ -91,6 +94,7 @@ func (c *Config) setDefaults() {
 	}
 	c.Build = cmp.Or(c.Build, "unknown")
 	c.Node = cmp.Or(c.Node, DefaultNode())
+	c.Audit.Logger = cmp.Or(c.Audit.Logger, c.Logger)
 	c.Retention.Logger = cmp.Or(c.Retention.Logger, c.Logger)
 	c.Retention.setDefaults()
 }
@@ -121,6 +125,9 @@ func (c Config) Validate() error {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s: %s is negative", name, d))
 		}
+	}
+	if c.Audit.Rate < 0 || c.Audit.Patience < 0 {
+		errs = append(errs, errors.New("audit: rate and patience are not negative"))
 	}
 	return errors.Join(append(errs, c.Retention.Validate())...)
 }

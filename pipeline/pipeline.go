@@ -24,6 +24,7 @@ type Pipeline struct {
 	bus        *Bus
 	retention  *Retention
 	operations *Operations
+	auditor    *Auditor // nil: none
 	runner     *runner
 
 	lifecycle sync.Mutex // held by Start and Stop
@@ -98,6 +99,9 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	p.bus.Start(ctx)
 	p.retention.Start(ctx)
 	p.operations.Start(ctx)
+	if p.cfg.Audit.Rate > 0 {
+		p.audit(ctx)
+	}
 	failed := make(chan error, 1)
 	go func() {
 		defer close(p.ended)
@@ -149,6 +153,9 @@ func (p *Pipeline) Stop(ctx context.Context) error {
 // shutDown drains the lanes before it closes the router, because Router.Close
 // cancels the messages in hand before it waits for them (watermill#568).
 func (p *Pipeline) shutDown(ctx context.Context) error {
+	if p.auditor != nil {
+		p.auditor.Stop()
+	}
 	p.operations.Stop()
 	p.retention.Stop()
 
@@ -174,6 +181,29 @@ func (p *Pipeline) Status() []LaneStatus {
 		statuses[i] = lane.status()
 	}
 	return statuses
+}
+
+// audit starts the auditor of the workspaces whose lanes this process serves.
+func (p *Pipeline) audit(ctx context.Context) {
+	owns := func(workspaceID string) bool {
+		lanes := p.Status()
+		return lanes[store.LaneOf(workspaceID, len(lanes))].Owned
+	}
+	auditor := NewAuditor(p.store, owns, p.cfg.Audit)
+	auditor.Start(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.auditor = auditor
+}
+
+// Audit tells what the auditor found since Start; nothing without one.
+func (p *Pipeline) Audit() domain.AuditStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.auditor == nil {
+		return domain.AuditStatus{}
+	}
+	return p.auditor.Status()
 }
 
 // Abandoned is the number of projector runs that ignored the end of their time

@@ -90,8 +90,18 @@ func (con console) printStatus(st domain.OpsStatus) error {
 		}
 		fmt.Fprintf(con.out, "\nall nodes %s, %d members\n", counted(st.Cluster.Sessions), st.Cluster.Members)
 	}
-	fmt.Fprintf(con.out, "\nsessions  %s, %d members\npoison    %d open\n", counted(st.Sessions.Open), st.Sessions.Members, st.Poison[domain.PoisonOpen])
+	fmt.Fprintf(con.out, "\nsessions  %s, %d members\npoison    %d open\naudit     %s\n",
+		counted(st.Sessions.Open), st.Sessions.Members, st.Poison[domain.PoisonOpen], audited(st.Audit))
 	return nil
+}
+
+// audited says what the node's auditor found.
+func audited(a domain.AuditStatus) string {
+	last := "no pass so far"
+	if a.LastPass != nil {
+		last = "last pass " + aged(a.LastPass.Time) + " ago"
+	}
+	return fmt.Sprintf("%d divergent now, %d told again, %s", a.Divergent, a.Repaired, last)
 }
 
 func ms(n float64) string { return strconv.FormatFloat(n, 'f', 1, 64) + "ms" }

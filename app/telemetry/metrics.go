@@ -63,6 +63,10 @@ var (
 	poisonOldest   = shared(define(gauge, "orbit_poison_oldest_open_age_seconds", "Age of the oldest open poison message; 0 when none is open."))
 	poisoned       = define(counter, "orbit_poisoned_total", "Events poisoned, by the class of their error.", "type", "class")
 
+	auditDivergent = define(gauge, "orbit_audit_divergent", "Aggregates of this node's lanes that differ, for too long, from what tabs were told of them.")
+	auditRepaired  = define(counter, "orbit_audit_repaired_total", "Aggregates told of again by the auditor.")
+	auditChecked   = define(counter, "orbit_audit_checked_total", "Looks of the auditor at an aggregate.")
+
 	sessions       = define(gauge, "orbit_sessions", "Sessions connected to this node.", "transport")
 	membersOnline  = define(gauge, "orbit_members_online", "Members with a session on this node.")
 	workspacesLive = define(gauge, "orbit_workspaces_active", "Workspaces with a session on this node.")

@@ -38,6 +38,7 @@ type Database interface {
 type Lanes interface {
 	Status() []pipeline.LaneStatus
 	Abandoned() int64
+	Audit() domain.AuditStatus
 }
 
 // Hub knows this node's sessions. Package hub implements it.
@@ -267,6 +268,7 @@ func (m *Monitor) Status(ctx context.Context) domain.OpsStatus {
 		Lanes:   make([]domain.LaneInfo, len(l.lanes)),
 		Stages:  m.meters.recentStages(),
 		Poison:  maps.Clone(l.health.Poison.Counts),
+		Audit:   m.lanes.Audit(),
 		Sessions: domain.SessionStats{
 			Open: map[string]int{}, Opened: counts(m.meters.opened), Closed: counts(m.meters.closed),
 			Resumes: counts(m.meters.outcomes), Members: m.hub.Members(),

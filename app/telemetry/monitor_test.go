@@ -58,6 +58,7 @@ type fakeLanes []pipeline.LaneStatus
 
 func (l fakeLanes) Status() []pipeline.LaneStatus { return l }
 func (fakeLanes) Abandoned() int64                { return 0 }
+func (fakeLanes) Audit() domain.AuditStatus       { return domain.AuditStatus{Divergent: 2, Repaired: 3} }
 
 type fakeHub struct{}
 

@@ -44,6 +44,10 @@ func (s sampled) Collect(ch chan<- prometheus.Metric) {
 		emit(laneFailing, truth(status.LastError != ""), name)
 	}
 	emit(abandoned, float64(s.lanes.Abandoned()))
+	audit := s.lanes.Audit()
+	emit(auditDivergent, float64(audit.Divergent))
+	emit(auditRepaired, float64(audit.Repaired))
+	emit(auditChecked, float64(audit.Checked))
 	if l.health.Poison.Counts != nil {
 		for _, state := range domain.PoisonStates {
 			emit(poisonMessages, float64(l.health.Poison.Counts[state]), string(state))
