@@ -103,5 +103,5 @@ test("tabs in different rooms share a connection, and each hears its own room al
   await world.expectComplete([one]);
   await other.has(said.at(-1)!);
   const heard = (await other.seen()).filter(({ channel }) => channel?.startsWith("room:"));
-  expect(heard.map(({ cause }) => cause)).toEqual(said);
+  expect(heard.flatMap(({ causes }) => causes)).toEqual(said);
 });
