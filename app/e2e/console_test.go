@@ -236,7 +236,11 @@ func TestTheWayBackByCommandLine(t *testing.T) {
 				}
 				require.Contains(t, run(0, "audit", "list", "--json", "--action", "operation.create"), `"via":"`+via+`"`)
 				if mode == "server" {
-					run(0, "ops", "status")
+					// What it says of the queue is some seconds old.
+					require.Eventually(t, func() bool {
+						code, _, _ := cli(t, where, "ops", "status")
+						return code == 0
+					}, 30*time.Second, 100*time.Millisecond)
 					code, _, stderr := cli(t, []string{"--server", a.AdminURL(), "--token", viewerToken}, "poison", "restore", one.ID)
 					require.Equal(t, 7, code, stderr)
 					code, _, _ = cli(t, []string{"--server", a.AdminURL()}, "poison", "list")

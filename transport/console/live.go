@@ -169,11 +169,13 @@ func tail(c *call) error {
 	if err != nil {
 		return err
 	}
+	var beating sync.WaitGroup
+	defer beating.Wait() // behind end: nothing may write when the handler has returned
 	defer end()
 	if s.write(nil) != nil {
 		return nil
 	}
-	go func() { _ = s.every(tailSilence, func() error { return s.write([]byte("\n")) }) }()
+	beating.Go(func() { _ = s.every(tailSilence, func() error { return s.write([]byte("\n")) }) })
 	err = c.Follow(s.ctx, c.who, w.ID, after, func(e TailEvent) error { return s.line(e) })
 	if err != nil && s.ctx.Err() == nil {
 		_ = s.line(map[string]string{"problem": problem.Coded(err).Message}) // it ends either way

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -63,6 +64,12 @@ type follows struct {
 	set map[string]int
 }
 
+func (f *follows) counts() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.set)
+}
+
 func (f *follows) Follow(id string)   { f.count(id, 1) }
 func (f *follows) Unfollow(id string) { f.count(id, -1) }
 func (f *follows) count(id string, n int) {
@@ -76,16 +83,16 @@ func (f *follows) count(id string, n int) {
 func TestFollowsActiveWorkspaces(t *testing.T) {
 	relay := &follows{set: map[string]int{}}
 	bubble(t, hub.Config{SafetyRead: time.Second, Linger: 10 * time.Second, Relay: relay}, func(w *world) {
-		require.Empty(w.t, relay.set)
+		require.Empty(w.t, relay.counts())
 		m, n := w.connect(member("m")), w.connect(member("n"))
-		require.Equal(w.t, map[string]int{ws: 1}, relay.set)
+		require.Equal(w.t, map[string]int{ws: 1}, relay.counts())
 		m.Close(true)
 		n.Close(true)
 		time.Sleep(5 * time.Second)
-		require.Equal(w.t, map[string]int{ws: 1}, relay.set, "they may be back soon")
+		require.Equal(w.t, map[string]int{ws: 1}, relay.counts(), "they may be back soon")
 		time.Sleep(10 * time.Second)
-		require.Equal(w.t, map[string]int{ws: 0}, relay.set)
+		require.Equal(w.t, map[string]int{ws: 0}, relay.counts())
 		w.connect(member("m"))
-		require.Equal(w.t, map[string]int{ws: 1}, relay.set)
+		require.Equal(w.t, map[string]int{ws: 1}, relay.counts())
 	})
 }
