@@ -138,7 +138,7 @@ func rolling(ctx context.Context, r *round, f fault, _ *rand.Rand) error {
 			return err
 		}
 		e.spare = spare
-		e.later(func() error { return e.spare.kill() })
+		e.later(spare.kill) // this one, whichever of the two is the spare by then
 	}
 	old := e.server
 	e.swap()
